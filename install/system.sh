@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# System packages: MPI, parallel HDF5, compiler, CMake, Python headers.
+# As root on Debian/Ubuntu: installs what is missing. Otherwise: says exactly what is missing, and how to get it.
+# Prints nothing where all is there. Called by `make setup`, the Dockerfile and singularity.def.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. install/find.sh
+
+missing=()        # Debian packages
+modules=()        # what a cluster calls them
+need() { missing+=("$1"); modules+=("$2"); }
+
+command -v mpicc >/dev/null && command -v mpirun >/dev/null || { need "openmpi-bin libopenmpi-dev" "an MPI (mpicc, mpirun), e.g. openmpi"; }
+[ -n "$(hdf5_dir)" ] || need libhdf5-openmpi-dev "HDF5 built parallel with that MPI, e.g. hdf5/1.12-mpi (then set HDF5_DIR)"
+command -v cmake >/dev/null || need cmake "cmake"
+command -v g++ >/dev/null || need g++ "a C++17 compiler, e.g. gcc"
+if python=$(find_python); then
+  "$python" -c 'import venv, ensurepip' 2>/dev/null || need python3-venv "a Python with venv"
+  "$python" -c 'import os, sysconfig as s, sys; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' ||
+    need python3-dev "a Python with headers"
+else
+  need "python3 python3-venv python3-dev" "Python 3.11 to 3.13"
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "system packages: ${missing[*]}"
+  log=$(mktemp)
+  # The package lists may be missing (a new machine) or old: renew them only when they are needed.
+  # shellcheck disable=SC2086  # words are package names
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${missing[*]}; } >"$log" 2>&1 ||
+    { tail -n 20 "$log"; echo "setup: apt-get could not install: ${missing[*]}" >&2; exit 1; }
+  rm -f "$log"
+  find_python >/dev/null || { echo "setup: no Python 3.11 to 3.13 on this machine: install one, or set MPICAMNET_PYTHON" >&2; exit 1; }
+  exit 0
+fi
+{
+  echo "setup: missing on this machine:"
+  for i in "${!missing[@]}"; do printf '  %-55s Debian/Ubuntu: %s\n' "${modules[$i]}" "${missing[$i]}"; done
+  echo "On your own machine:  sudo apt-get install -y ${missing[*]}"
+  echo "On a cluster:         load the modules (module avail mpi hdf5 gcc cmake python), set HDF5_DIR and MPICAMNET_PYTHON, and say make setup again"
+} >&2
+exit 1

@@ -1,0 +1,6 @@
+"""`python -m mpicamnet`."""
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,103 @@
+"""The words of the command line: which command, with which config. Nothing here imports MPI, TensorFlow or HDF5."""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from . import synth
+from .errors import USAGE, UserError
+
+EXAMPLES = """examples:
+  mpicamnet plan configs/camelyon17.yaml          what a run would do: tiles, rows, bytes, memory
+  mpirun -n 2 mpicamnet run configs/demo.yaml     every stage, on two ranks; a second call does only what is missing
+  srun mpicamnet run camelyon17.yaml              the same on a cluster, on as many ranks as the job has
+  mpicamnet train c.yaml --set train.epochs=20    one stage, with a key changed
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our one-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message, "", f"see `{self.prog} --help`")
+
+
+def parser() -> argparse.ArgumentParser:
+    p = Parser(prog="mpicamnet", description="From whole-slide images to tumour heatmaps, measures and explanations, as one MPI program.",
+               epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--version", action="version", version=f"mpicamnet {_version()}" if "--version" in sys.argv else "mpicamnet")
+    commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = _with_config(commands.add_parser("run", help="every stage in order; skips what is done, goes on with what is not"))
+    run.add_argument("--only", action="append", metavar="STAGE", help="only this stage (may be said again)")
+    run.add_argument("--from", dest="first", metavar="STAGE", help="from this stage on")
+    run.add_argument("--force", metavar="STAGE", help="make this stage anew, though it is done")
+    run.set_defaults(process=_run)
+    for name, words in (("extract", "slides to patches.h5"), ("train", "patches to a network"), ("infer", "slides and network to heatmaps"),
+                        ("evaluate", "how good the heatmaps are")):
+        one = _with_config(commands.add_parser(name, help=words))
+        one.set_defaults(process=_stage)
+    plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
+    plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
+    plan.set_defaults(process=_plan)
+    drawn = commands.add_parser("synth", help="draw a cohort of slides to try things on")
+    synth.add_arguments(drawn)
+    drawn.set_defaults(process=synth.run)
+    return p
+
+
+def _with_config(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    p.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see configs/")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key, e.g. --set train.epochs=3")
+    loud = p.add_mutually_exclusive_group()
+    loud.add_argument("--verbose", dest="volume", action="store_const", const="verbose", default="normal", help="more lines, and tracebacks")
+    loud.add_argument("--quiet", dest="volume", action="store_const", const="quiet", help="errors and warnings only")
+    return p
+
+
+def _version() -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version("mpicamnet")
+
+
+def _run(a: argparse.Namespace) -> int:
+    from . import program
+
+    return program.run(program.names_of(a.first, a.only), a.config, a.set, a.volume, a.force)
+
+
+def _stage(a: argparse.Namespace) -> int:
+    from . import program
+
+    return program.run([a.command], a.config, a.set, a.volume)
+
+
+def _plan(a: argparse.Namespace) -> int:
+    from .plan import print_plan
+
+    return print_plan(a.config, a.set, a.ranks)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command in `words` (default: the command line) and return the exit code."""
+    try:
+        a = parser().parse_args(words)
+        code: int = a.process(a)
+        return code
+    except UserError as e:
+        # Before MPI: under mpirun every rank comes here with the same words, and one of them says it.
+        if _first_rank():
+            print(f"mpicamnet: error: {e}", file=sys.stderr)
+        return e.code
+    except BrokenPipeError:
+        return USAGE
+
+
+def _first_rank() -> bool:
+    import os
+
+    return all(os.environ.get(name, "0") == "0" for name in ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"))

@@ -1,0 +1,387 @@
+"""The config: what can be set, of which type, with which default and meaning. This is the only place that knows defaults.
+
+`load` reads YAML into frozen dataclasses and says of a mistake where it stands; `digest` is what a finished file carries, so that a later run
+can tell whether it was made with the same settings.
+"""
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from .errors import UserError
+
+
+def key(doc: str, default: Any = dataclasses.MISSING, *, path: bool = False, low: float | None = None, high: float | None = None,
+        above: float | None = None) -> Any:
+    """A config key: its meaning, its default, whether it is a path, and the range it must lie in (`above` excludes the limit itself)."""
+    meta = {"doc": doc, "path": path, "low": low, "high": high, "above": above}
+    if isinstance(default, (list, dict)) or dataclasses.is_dataclass(default):
+        return field(default_factory=lambda: default, metadata=meta)
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True)
+class Split:
+    by: Literal["center", "patient", "slide"] = key("what is never divided between train, val and test", "center")
+    train: list[int | str] | None = key("members that train (centre or patient numbers, slide names)", None)
+    val: list[int | str] | None = key("members that validate each epoch", None)
+    test: list[int | str] | None = key("members that infer and evaluate work on", None)
+    fractions: list[float] | None = key("instead of the three lists: shares of train, val, test, drawn by seed", None)
+
+
+@dataclass(frozen=True)
+class Data:
+    layout: Literal["camelyon17", "camelyon16", "folder", "csv"] = key("how slides, annotations and labels lie on disk", "camelyon17")
+    root: str | None = key("folder of the slides", None, path=True)
+    csv: str | None = key("layout csv: table with columns path, annotation, center, patient, node, stage, mpp (only path is needed)", None, path=True)
+    annotations: str | None = key("layout folder: folder of NAME.xml, NAME.geojson or NAME_mask.tif [null: beside the slides]", None, path=True)
+    centers: list[int] | None = key("only these centres [null: all]", None)
+    patients: list[int] | None = key("only these patients [null: all]", None)
+    slides: list[str] | None = key("only the slides of these names [null: all]", None)
+    patch: int = key("side of a patch, px at the target resolution", 224, low=8)
+    level: int = key("pyramid level that patches are read from", 0, low=0)
+    mpp: float | None = key("target resolution, um per px, instead of a level; resampled where no level has it", None, above=0)
+    reader: Literal["auto", "tiff", "openslide"] = key("auto: the tiled-TIFF reader where it can, else OpenSlide", "auto")
+    split: Split = key("who trains, validates and tests", Split())
+
+
+@dataclass(frozen=True)
+class Tissue:
+    method: Literal["otsu", "fixed", "none"] = key("otsu: threshold from the slide's own histogram; none: all is tissue", "otsu")
+    channel: Literal["saturation", "grey"] = key("what is thresholded", "saturation")
+    threshold: int | None = key("method fixed: tissue is above it (saturation) or below it (grey), 0 to 255", None, low=0, high=255)
+    downsample: int = key("the mask is made on the coarsest level whose downsample is at most this", 32, low=1)
+    opening: int = key("side of the square of the morphological opening and closing, mask px (0: none)", 3, low=0)
+    min_area: int = key("pieces of tissue smaller than this many mask px are dropped", 16, low=0)
+    min_fraction: float = key("least share of a patch that must be tissue by the mask", 0.25, low=0, high=1)
+    pen: bool = key("take pen marks (green, blue, black ink) out of the tissue", False)
+
+
+@dataclass(frozen=True)
+class Label:
+    tumor_min: float = key("tumor_fraction of at least this: label 1", 0.5, above=0, high=1)
+    normal_max: float = key("tumor_fraction of at most this: label 0; between the two: -1", 0.0, low=0, high=1)
+
+
+@dataclass(frozen=True)
+class White:
+    intensity: int = key("a px is white where all three channels are above this", 200, low=0, high=255)
+    max_share: float = key("a patch with a larger share of white px is dropped", 0.7, low=0, high=1)
+    increment: float = key("random: raise max_share by this after each `after` white rejections (the original program's adaptive threshold)", 0.0, low=0, high=1)
+    limit: float = key("random: never raise max_share above this", 0.9, low=0, high=1)
+    after: int = key("random: white rejections (per slide and class) before max_share is raised", 1000, low=1)
+
+
+@dataclass(frozen=True)
+class Black:
+    intensity: int = key("a px is black where all three channels are below this", 20, low=0, high=255)
+    max_share: float = key("a patch with a larger share of black px is dropped", 0.1, low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Extract:
+    sampling: Literal["random", "dense"] = key("random: N per class and slide; dense: a sliding window over all tissue", "random")
+    per_class: int = key("random: patches per class and slide", 500, low=1)
+    stride: int | None = key("dense: px at the target resolution between windows [null: patch]", None, low=1)
+    block: int = key("side of the squares that work is cut into, px at the target resolution", 4096, low=64)
+    white: White = key("the white rule", White())
+    black: Black = key("the black rule", Black())
+    storage: Literal["pixels", "jpeg", "coords"] = key("what is kept of a patch: its px, its px as JPEG, its place only", "pixels")
+    jpeg_quality: int = key("storage jpeg: quality", 90, low=1, high=100)
+    buffer: int = key("MiB of rows that a rank holds for a round (twice: one is filled while the other is written)", 96, low=1)
+    cache: int = key("MiB of decoded file tiles that a rank keeps for neighbouring work", 64, low=0)
+    io: Literal["independent", "collective"] = key("how ranks write: each by itself, or all together through MPI-IO aggregators", "independent")
+    chunk: int = key("MiB of one HDF5 chunk of px", 4, low=1)
+    alignment: int = key("KiB that chunks are aligned to; the stripe size of a parallel file system is a good choice", 1024, low=0)
+    hints: dict[str, str] = key("MPI-IO hints, e.g. {striping_factor: '16', romio_cb_write: enable}", {})
+
+
+@dataclass(frozen=True)
+class Train:
+    model: Literal["camnet_small"] = key("network", "camnet_small")
+    epochs: int = key("passes over the training rows", 10, low=1)
+    batch: int = key("patches per step and rank", 32, low=1)
+    optimizer: Literal["sgd", "adam"] = key("sgd: with Nesterov momentum", "sgd")
+    learning_rate: float = key("step size; multiplied by the number of ranks", 1.0e-4, above=0)
+    momentum: float = key("optimizer sgd: momentum", 0.9, low=0, high=1)
+    augment: bool = key("the eight flips and rotations, drawn by row and epoch", True)
+    ranks: int | None = key("ranks that train [null: one per device where there are devices, else all]", None, low=1)
+    threads: int = key("CPU threads per rank", 1, low=1)
+
+
+@dataclass(frozen=True)
+class Infer:
+    model: str | None = key("model to use [null: the one that train left]", None, path=True)
+    stride: int | None = key("px at the target resolution between windows [null: patch]", None, low=1)
+    batch: int = key("patches per forward pass", 64, low=1)
+    threads: int = key("CPU threads per rank", 1, low=1)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    threshold: float = key("a tile is called tumour from this probability on", 0.5, low=0, high=1)
+    bootstrap: int = key("resamplings of the slides for the 95 % intervals (0: none)", 1000, low=0)
+
+
+@dataclass(frozen=True)
+class Config:
+    work: str = key("folder that everything this run makes goes to", path=True)
+    seed: int = key("of everything that is drawn", 2020, low=0)
+    data: Data = key("slides", Data())
+    tissue: Tissue = key("where tissue is", Tissue())
+    label: Label = key("from tumour polygons to labels", Label())
+    extract: Extract = key("Layer 1: patches", Extract())
+    train: Train = key("Layer 2: the network", Train())
+    infer: Infer = key("Layer 3: heatmaps", Infer())
+    evaluate: Evaluate = key("Layer 3: measures", Evaluate())
+
+
+def load(path: str | Path, overrides: list[str] | None = None) -> Config:
+    """The config in a YAML file, with `key.sub=value` overrides; paths come out absolute.
+
+    Raises UserError for whatever a person can have got wrong, with file and line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError("the config cannot be read", path, getattr(e, "strerror", None) or "it is not a text file") from None
+    root = _compose(text, path)
+    values = _values(Config, root, "", path, path.parent.resolve())
+    for item in overrides or []:
+        name, eq, value = item.partition("=")
+        if not eq:
+            raise UserError("an override must be key=value", f"--set {item}", "e.g. --set train.epochs=3")
+        node = _compose(value, f"--set {item}") if value.strip() else yaml.ScalarNode("tag:yaml.org,2002:null", "")
+        for part in reversed(name.split(".")):
+            node = yaml.MappingNode("tag:yaml.org,2002:map", [(yaml.ScalarNode("tag:yaml.org,2002:str", part), node)])
+        _merge(values, _values(Config, node, "", f"--set {item}", Path.cwd()))
+    config: Config = _build(Config, values, "", path)
+    _check(config, path)
+    return config
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """A config (or a part of one) as plain dicts, lists and scalars."""
+    return dataclasses.asdict(config)
+
+
+def as_yaml(config: Config) -> str:
+    """The whole config, defaults included, as YAML that `load` reads back to the same."""
+    return yaml.safe_dump(as_dict(config), sort_keys=False, allow_unicode=True, width=120)
+
+
+def select(config: Config, keys: typing.Iterable[str]) -> dict[str, Any]:
+    """The values under dotted `keys` (a section stands for all its keys), flat: {"data.patch": 224, ...}."""
+    out: dict[str, Any] = {}
+    for dotted in keys:
+        value: Any = config
+        for part in dotted.split("."):
+            value = getattr(value, part)
+        out.update(flat(dotted, dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value))
+    return out
+
+
+def digest(config: Config, keys: typing.Iterable[str], *inputs: str) -> str:
+    """Hex SHA-256 over the values under `keys` and over the digests of what goes in."""
+    text = json.dumps([select(config, keys), list(inputs)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What differs between two results of `select`, in words: `extract.per_class was 10, is 12`."""
+    return [f"{k} was {json.dumps(old.get(k))}, is {json.dumps(new.get(k))}" for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k)]
+
+
+def flat(name: str, value: Any) -> dict[str, Any]:
+    """A nested dict under dotted names: ("a", {"b": 1}) -> {"a.b": 1}."""
+    if isinstance(value, dict) and value:
+        return {k: v for part, sub in value.items() for k, v in flat(f"{name}.{part}", sub).items()}
+    return {name: value}
+
+
+def _compose(text: str, where: object) -> yaml.Node:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}" if mark else where
+        raise UserError("this is not YAML", place, getattr(e, "problem", None) or "see the examples in configs/") from None
+    if node is None:
+        raise UserError("the config is empty", where, "see the examples in configs/")
+    return node
+
+
+def _values(cls: type, node: yaml.Node, prefix: str, where: object, base: Path) -> dict[str, Any]:
+    """The values of a mapping node, checked against the fields of `cls`; unknown keys are errors that name the nearest known one."""
+    if not isinstance(node, yaml.MappingNode):
+        raise UserError(f"`{prefix or 'the config'}` must be a list of `key: value`", _at(where, node), "see the examples in configs/")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    out: dict[str, Any] = {}
+    for name_node, value_node in node.value:
+        name = str(name_node.value)
+        full = f"{prefix}.{name}" if prefix else name
+        if name not in fields:
+            raise UserError(f"unknown key `{full}`", _at(where, name_node), f"did you mean `{_nearest(full)}`?")
+        if name in out:
+            raise UserError(f"`{full}` stands twice", _at(where, name_node), "keep one of them")
+        kind = hints[name]
+        if dataclasses.is_dataclass(kind):
+            if isinstance(value_node, yaml.ScalarNode) and value_node.tag.endswith(":null"):
+                continue
+            out[name] = _values(typing.cast(type, kind), value_node, full, where, base)
+        else:
+            value = _plain(value_node, where)
+            value = _typed(value, kind, full, _at(where, value_node))
+            _in_range(value, fields[name].metadata, full, _at(where, value_node))
+            if fields[name].metadata["path"] and value is not None:
+                value = str(base / Path(os.path.expandvars(value)).expanduser())
+                value = os.path.normpath(value)
+            out[name] = value
+    return out
+
+
+def _plain(node: yaml.Node, where: object) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as e:
+        raise UserError("a value cannot be read", _at(where, node), " ".join(str(e).split())) from None
+    finally:
+        loader.dispose()
+
+
+def _at(where: object, node: yaml.Node) -> str:
+    return f"{where}, line {node.start_mark.line + 1}" if isinstance(where, Path) and node.start_mark else str(where)
+
+
+def _typed(value: Any, kind: Any, name: str, where: str) -> Any:
+    """`value` as the type that the key wants; raises UserError where it is of another."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        for option in sorted(args, key=lambda a: a is not type(None)):
+            try:
+                return _typed(value, option, name, where)
+            except UserError:
+                continue
+    elif origin is Literal:
+        if value is None and "none" in args:
+            return "none"
+        if value in args and not isinstance(value, bool):
+            return value
+        near = difflib.get_close_matches(str(value), [str(a) for a in args], 1)
+        raise UserError(f"`{name}` cannot be {json.dumps(value, default=str)}", where,
+                        (f"did you mean `{near[0]}`? " if near else "") + "it can be " + ", ".join(f"`{a}`" for a in args))
+    elif origin is list and isinstance(value, list):
+        return [_typed(v, args[0], name, where) for v in value]
+    elif origin is dict and isinstance(value, dict):
+        return {str(k): str(v) for k, v in value.items()}
+    elif kind is type(None):
+        if value is None:
+            return None
+    elif kind is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, str):  # YAML 1.1 takes 1e-4 for a word
+            try:
+                return float(value)
+            except ValueError:
+                pass
+    elif kind is str and isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    elif isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise UserError(f"`{name}` must be {_words(kind)}, not {json.dumps(value, default=str)}", where, "mend the value")
+
+
+def _words(kind: Any) -> str:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words(a) for a in args)
+    if origin is list:
+        return f"a list, each {_words(args[0])}"
+    if origin is Literal:
+        return " or ".join(f"`{a}`" for a in args)
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(kind, "a list of `key: value`")
+
+
+def _in_range(value: Any, meta: typing.Mapping[str, Any], name: str, where: str) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return
+    low, high, above = meta["low"], meta["high"], meta["above"]
+    if not (value == value and (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)):
+        limits = [f"at least {low}" if low is not None else "", f"above {above}" if above is not None else "",
+                  f"at most {high}" if high is not None else ""]
+        raise UserError(f"`{name}` is {value}", where, "it must be " + " and ".join(t for t in limits if t))
+
+
+def _nearest(name: str) -> str:
+    known = list(names())
+    tail = name.rsplit(".", 1)[-1]
+    by_tail = [k for k in known if k.rsplit(".", 1)[-1] == tail]
+    return (by_tail or difflib.get_close_matches(name, known, 1, 0.0))[0]
+
+
+def names(cls: type = Config, prefix: str = "") -> typing.Iterator[str]:
+    """The dotted names of all keys and sections."""
+    hints = typing.get_type_hints(cls)
+    for f in dataclasses.fields(cls):
+        yield prefix + f.name
+        if dataclasses.is_dataclass(hints[f.name]):
+            yield from names(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+
+
+def _merge(into: dict[str, Any], other: dict[str, Any]) -> None:
+    for k, v in other.items():
+        if isinstance(v, dict) and isinstance(into.get(k), dict) and k != "hints":
+            _merge(into[k], v)
+        else:
+            into[k] = v
+
+
+def _build(cls: type, values: dict[str, Any], prefix: str, where: object) -> Any:
+    hints = typing.get_type_hints(cls)
+    given: dict[str, Any] = {}
+    for f in dataclasses.fields(cls):
+        if f.name in values:
+            sub = dataclasses.is_dataclass(hints[f.name])
+            given[f.name] = _build(typing.cast(type, hints[f.name]), values[f.name], f"{prefix}{f.name}.", where) if sub else values[f.name]
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise UserError(f"`{prefix}{f.name}` is missing", where, f"add a line `{prefix}{f.name}: ...`")
+    return cls(**given)
+
+
+def _check(config: Config, where: Path) -> None:
+    """What no single key can tell."""
+    d, s = config.data, config.data.split
+    if d.layout == "csv" and d.csv is None:
+        raise UserError("`data.csv` is missing", where, "layout csv needs the table of slides")
+    if d.layout != "csv" and d.root is None:
+        raise UserError("`data.root` is missing", where, f"layout {d.layout} needs the folder of the slides")
+    if d.mpp is not None and d.level:
+        raise UserError("`data.level` and `data.mpp` are both set", where, "keep one of them")
+    if config.label.normal_max >= config.label.tumor_min:
+        raise UserError(f"`label.normal_max` ({config.label.normal_max}) is not below `label.tumor_min` ({config.label.tumor_min})", where,
+                        "a patch would be both classes")
+    if config.tissue.method == "fixed" and config.tissue.threshold is None:
+        raise UserError("`tissue.threshold` is missing", where, "method fixed needs it")
+    if s.fractions is not None and (len(s.fractions) != 3 or min(s.fractions) < 0 or abs(sum(s.fractions) - 1) > 1e-6):
+        raise UserError("`data.split.fractions` must be three shares that sum to 1", where, "e.g. [0.7, 0.1, 0.2]")
+    if s.fractions is not None and any((s.train, s.val, s.test)):
+        raise UserError("`data.split` has fractions and lists", where, "keep one of the two")
+    if s.by != "slide":
+        for name in ("train", "val", "test"):
+            if any(isinstance(m, str) for m in getattr(s, name) or []):
+                raise UserError(f"`data.split.{name}` holds a name", where, f"split by {s.by} wants numbers")

@@ -1,0 +1,67 @@
+"""What a stage is handed: config, catalogue, communicators, log, clock."""
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .config import Config
+from .errors import SlideError
+from .ranks import Clock, Communicators, Log, Signals
+from .ranks.clock import append_timing
+from .slides import SlideRecord
+
+
+@dataclass
+class Job:
+    """One stage's work order; the same on every rank but for `clock`.
+
+    `digest` is what the stage's output must carry; `records` is the catalogue in its fixed order; `failed` collects slides left out.
+    """
+
+    config: Config
+    comms: Communicators
+    log: Log
+    clock: Clock
+    signals: Signals
+    records: list[SlideRecord]
+    digest: str
+    work: Path
+    failed: list[SlideError] = field(default_factory=list)
+
+    def leave_out(self, errors: list[SlideError]) -> None:
+        """Name slides that could not be processed; the run goes on, and ends with exit code 3."""
+        for e in errors:
+            self.log.warn(f"slide left out: {e}")
+        self.failed.extend(errors)
+
+    def write_timing(self, stage: str, phases: list[str]) -> None:
+        """Append the stage's lines to timing.jsonl; collective over the world."""
+        rows = self.clock.table(self.comms.world, phases)
+        if self.comms.world.rank == 0:
+            append_timing(self.work / "timing.jsonl", stage, rows, commit())
+
+
+def software() -> str:
+    """Versions that shape results, as JSON: what a file says it was made with."""
+    names = ["mpicamnet", "numpy", "numba", "h5py", "mpi4py", "imagecodecs", "openslide-python", "openslide-bin", "shapely", "scikit-image",
+             "tensorflow-cpu", "tensorflow", "keras", "horovod"]
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return json.dumps({**found, "commit": commit()})
+
+
+def commit() -> str:
+    """The commit of the checkout that the program runs from; the version where it is installed."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return importlib.metadata.version("mpicamnet")

@@ -1,0 +1,157 @@
+"""From blocks to rows: read the candidates, filter them, digest what is kept."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+
+from ..config import Config, Extract
+from ..errors import SlideError
+from ..ranks import Share
+from .fill import Filler
+from .filter import compact, shares
+from .plan import Candidates, SlidePlan
+from .store import COLUMNS, Rows, row_digest
+
+UNIT_BYTES = 48 << 20  # px of the candidates that are worked on at a time; part of no setting, since the journal counts by it
+
+
+@dataclass(frozen=True)
+class Units:
+    """What work is dealt out in, in row order: candidates `first` to `last` (not included) of a block of a slide; int64 (units,) each."""
+
+    slide: npt.NDArray[np.int64]
+    block: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.slide)
+
+    @property
+    def weights(self) -> npt.NDArray[np.int64]:
+        return self.last - self.first
+
+
+def unit_rows(patch: int) -> int:
+    """The most candidates of a unit."""
+    return max(1, UNIT_BYTES // (patch * patch * 3))
+
+
+def units_of(counts: list[npt.NDArray[np.int32]], slides: list[int], patch: int) -> Units:
+    """Cut blocks with `counts` candidates (one array per slide, row-major) into units; blocks without candidates have none."""
+    most = unit_rows(patch)
+    slide, block, first, last = [], [], [], []
+    for index, per_block in zip(slides, counts, strict=True):
+        for b in np.nonzero(per_block)[0].tolist():
+            n = int(per_block[b])
+            for begin in range(0, n, most):
+                slide.append(index)
+                block.append(b)
+                first.append(begin)
+                last.append(min(n, begin + most))
+    return Units(*(np.array(v, np.int64) for v in (slide, block, first, last)))
+
+
+def units_at(plans: dict[int, SlidePlan], placed: dict[int, Candidates], patch: int) -> tuple[Units, Callable[[int, int], Candidates]]:
+    """Units of given candidates (by slide, in row order), and the candidates of a block of a slide."""
+    blocks = {i: plans[i].grid.block_of(c.x, c.y) for i, c in placed.items()}
+    counts = [np.bincount(b, minlength=plans[i].grid.blocks).astype(np.int32) for i, b in blocks.items()]
+
+    def candidates(slide: int, block: int) -> Candidates:
+        first, last = np.searchsorted(blocks[slide], [block, block + 1])
+        return placed[slide].take(slice(first, last))
+
+    return units_of(counts, list(placed), patch), candidates
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the filter sees of candidates: white and black share float32 (n,), and whether they could not be read."""
+
+    white: npt.NDArray[np.float32]
+    black: npt.NDArray[np.float32]
+    bad: npt.NDArray[np.bool_]
+
+    def passes(self, extract: Extract) -> npt.NDArray[np.bool_]:
+        """bool (n,): readable, and neither too white nor too black."""
+        return (self.white <= np.float32(extract.white.max_share)) & (self.black <= np.float32(extract.black.max_share)) & ~self.bad
+
+    def take(self, picks: Any) -> Verdicts:
+        return Verdicts(self.white[picks], self.black[picks], self.bad[picks])
+
+    @staticmethod
+    def join(parts: list[Verdicts]) -> Verdicts:
+        return Verdicts(np.concatenate([np.zeros(0, np.float32), *(p.white for p in parts)]),
+                        np.concatenate([np.zeros(0, np.float32), *(p.black for p in parts)]),
+                        np.concatenate([np.zeros(0, bool), *(p.bad for p in parts)]))
+
+
+class Reader:
+    """Reads units on one rank.
+
+    `candidates(slide, block)` gives a block's candidates in row order. `chosen`: they have passed the filter before, and all are kept.
+    `errors`: by slide, why tiles could not be read.
+    """
+
+    def __init__(self, config: Config, plans: dict[int, SlidePlan], candidates: Callable[[int, int], Candidates], filler: Filler, chosen: bool = False):
+        self._config, self._plans, self._candidates, self._filler, self._chosen = config, plans, candidates, filler, chosen
+        self.errors: dict[int, SlideError] = {}
+
+    def verdicts(self, units: Units, share: Share, buffer: npt.NDArray[np.uint8]) -> Verdicts:
+        """The filter's view of all candidates of a share, in their order; px pass through `buffer` and are not kept."""
+        return Verdicts.join([self._read(*self._unit(units, i), buffer)[0] for i in range(share.start, share.stop)])
+
+    def rows(self, units: Units, share: Share, buffer: npt.NDArray[np.uint8]) -> Rows:
+        """The rows of a share. `buffer` uint8 (most, p, p, 3) holds their px where these are stored as they are."""
+        storage, quality = self._config.extract.storage, self._config.extract.jpeg_quality
+        columns: list[dict[str, npt.NDArray[Any]]] = []
+        jpegs: list[bytes] = []
+        used = 0
+        for i in range(share.start, share.stop):
+            plan, unit = self._unit(units, i)
+            verdicts, px = self._read(plan, unit, buffer[used:])
+            keep = ~verdicts.bad if self._chosen else verdicts.passes(self._config.extract)
+            n = compact(px.reshape(len(px), -1), keep)
+            payloads: Sequence[Any] = [None] * n
+            if storage == "pixels":
+                payloads = px[:n].reshape(n, -1)
+                used += n
+            elif storage == "jpeg":
+                payloads = [imagecodecs.jpeg8_encode(p, level=quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420") for p in px[:n]]
+                jpegs.extend(payloads)
+            columns.append(_columns(plan, unit.take(keep), verdicts.white[keep], verdicts.black[keep], payloads))
+        joined = {name: np.concatenate([c[name] for c in columns]) for name in COLUMNS} if columns else \
+            {name: np.zeros((0, *shape), kind) for name, (kind, shape) in COLUMNS.items()}
+        return Rows(joined, buffer[:used] if storage == "pixels" else None, jpegs if storage == "jpeg" else None)
+
+    def _unit(self, units: Units, i: int) -> tuple[SlidePlan, Candidates]:
+        slide = int(units.slide[i])
+        return self._plans[slide], self._candidates(slide, int(units.block[i])).take(slice(int(units.first[i]), int(units.last[i])))
+
+    def _read(self, plan: SlidePlan, unit: Candidates, buffer: npt.NDArray[np.uint8]) -> tuple[Verdicts, npt.NDArray[np.uint8]]:
+        px = buffer[:len(unit)]
+        side = self._config.data.patch
+        end = tuple(int((v.max() // plan.grid.block + 1) * plan.grid.block) for v in (unit.x, unit.y))
+        filled = self._filler.fill(plan.record, plan.resolution, unit.x, unit.y, px, (end[0], end[1]))
+        if filled.error is not None:
+            self.errors.setdefault(plan.index, filled.error)
+        s = shares(filled.counts, side)
+        return Verdicts(s[:, 0], s[:, 1], filled.bad), px
+
+
+def _columns(plan: SlidePlan, kept: Candidates, white: npt.NDArray[np.float32], black: npt.NDArray[np.float32], payloads: Sequence[Any]) \
+        -> dict[str, npt.NDArray[Any]]:
+    n = len(kept)
+    x, y = plan.grid.level0(kept.x), plan.grid.level0(kept.y)
+    name = plan.record.name.encode()
+    digests = b"".join([row_digest(name, *row) for row in zip(x.tolist(), y.tolist(), kept.label.tolist(), payloads, strict=True)])
+    return {
+        "slide": np.full(n, plan.index, np.int32), "xy": np.stack([x, y], axis=1), "label": kept.label, "tumor_fraction": kept.tumor_fraction,
+        "tissue_fraction": kept.tissue_fraction, "white_share": white, "black_share": black,
+        "row_digest": np.frombuffer(digests, np.uint8).reshape(n, 16),
+    }

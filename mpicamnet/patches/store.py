@@ -1,0 +1,338 @@
+"""patches.h5: one HDF5 file that all ranks write at once through MPI-IO, and that survives a kill at any moment.
+
+Life of the file, all under `patches.h5.partial` until the last step:
+
+1. `create`: every dataset is made for the most rows that there can be, allocated early and not filled, and flushed. From here on HDF5 metadata
+   does not change, so a kill leaves a file that opens.
+2. `write_rows`, by each rank at its own rows; then rank 0 marks in `journal` how far all have come (`mark`).
+3. `finish`, by one rank: datasets are cut to the rows there are, digests noted, and the file renamed. What HDF5 will change is put aside first
+   (`.head`), so that a kill in here can be undone.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import xxhash
+from h5py import h5fd, h5p, h5s
+
+from ..config import Extract
+from ..errors import FILE_SYSTEM, UserError, file_system_error
+from ..ranks import Comm
+from ..ranks.hints import hints
+
+SCHEMA = "mpicamnet.patches/1"
+COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "slide": ("<i4", ()), "xy": ("<i8", (2,)), "label": ("i1", ()), "tumor_fraction": ("<f4", ()), "tissue_fraction": ("<f4", ()),
+    "white_share": ("<f4", ()), "black_share": ("<f4", ()), "row_digest": ("u1", (16,)),
+}
+COLUMN_CHUNK = 16384  # rows
+LIBVER = ("earliest", "v108")  # newer formats mark a file as open for writing, so a killed run would leave one that refuses to open
+Storage = Literal["pixels", "jpeg", "coords"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far all ranks have come: slides whose blocks are all done, blocks done of the slides after them, blocks done in all; rows and JPEG
+    bytes written."""
+
+    slides: int = 0
+    blocks: int = 0
+    total: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass
+class Rows:
+    """Rows to be written, in row order. `columns`: arrays (n, ...) by name. `pixels` uint8 (n, p, p, 3), or `jpeg`: a bytes object per row."""
+
+    columns: dict[str, npt.NDArray[Any]]
+    pixels: npt.NDArray[np.uint8] | None
+    jpeg: list[bytes] | None
+
+    def __len__(self) -> int:
+        return len(self.columns["slide"])
+
+    @property
+    def jpeg_size(self) -> int:
+        return sum(map(len, self.jpeg)) if self.jpeg is not None else 0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(c.nbytes for c in self.columns.values()) + (self.pixels.nbytes if self.pixels is not None else 0) + self.jpeg_size
+
+
+def partial_path(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _head_path(path: Path) -> Path:
+    return path.with_name(path.name + ".head")
+
+
+def most_jpeg_bytes(patch: int) -> int:
+    """The most bytes that a JPEG of a patch can take (libjpeg-turbo's tjBufSize, 4:2:0)."""
+    padded = -(-patch // 16) * 16
+    return padded * padded * 3 + 2048
+
+
+class Store:
+    """patches.h5 open for writing by all ranks of `comm`. `create` and `reopen` are collective, as is `close`."""
+
+    def __init__(self, file: h5py.File, comm: Comm, collective: bool):
+        self._file, self._comm, self._collective = file, comm, collective
+        self._transfer = h5p.create(h5p.DATASET_XFER)
+        self._transfer.set_dxpl_mpio(h5fd.MPIO_COLLECTIVE if collective else h5fd.MPIO_INDEPENDENT)
+        self._sequence = 0
+
+    @classmethod
+    def create(cls, path: Path, comm: Comm, extract: Extract, patch: int, rows: int, attributes: dict[str, str], slides: dict[str, npt.NDArray[Any]]) -> Store:
+        """A new file for at most `rows` rows, with its metadata complete and flushed; collective."""
+        chunk = max(1, (extract.chunk << 20) // (patch * patch * 3))
+        pieces = len(COLUMNS) * (rows // COLUMN_CHUNK + 1) + rows // chunk + 1
+        # HDF5 takes metadata from blocks of this size: one that holds all of it keeps it together at the front. 128 B: a B-tree entry, half full.
+        front = 1 << max(20, math.ceil(math.log2(1 << 16 | pieces * 128 * 2)))
+        file = h5py.File(partial_path(path), "w", driver="mpio", comm=comm, info=hints(extract.hints), libver=LIBVER, meta_block_size=front,
+                         alignment_threshold=(extract.alignment << 9) or 1, alignment_interval=(extract.alignment << 10) or 1)
+        for name, text in attributes.items():
+            file.attrs[name] = text
+        for name, values in slides.items():
+            file.create_dataset(f"slides/{name}", values.shape, values.dtype)
+        file.create_dataset("journal", (2, 7), "<i8")
+        for name, (kind, shape) in COLUMNS.items():
+            _resizable(file, name, rows, shape, kind, COLUMN_CHUNK)
+        if extract.storage == "jpeg":
+            _resizable(file, "jpeg/offset", rows + 1, (), "<u8", COLUMN_CHUNK)
+            _resizable(file, "jpeg/bytes", rows * most_jpeg_bytes(patch), (), "u1", extract.chunk << 20)
+        if extract.storage == "pixels":  # last, so that what is cut off at the end is the end of the file
+            _resizable(file, "pixels", rows, (patch, patch, 3), "u1", chunk)
+        file.flush()
+        store = cls(file, comm, extract.io == "collective")
+        if comm.rank == 0:
+            for name, values in slides.items():
+                file[f"slides/{name}"][...] = values
+            file["journal"][...] = 0
+            if extract.storage == "jpeg":
+                file["jpeg/offset"][0] = 0
+            store.mark(Mark())
+        return store
+
+    @classmethod
+    def reopen(cls, path: Path, comm: Comm, extract: Extract) -> Store:
+        """The file of a run that was stopped; collective."""
+        file = h5py.File(partial_path(path), "r+", driver="mpio", comm=comm, info=hints(extract.hints), libver=LIBVER)
+        store = cls(file, comm, extract.io == "collective")
+        store._sequence = int(file["journal"][:, 0].max())
+        return store
+
+    def write_rows(self, rows: Rows, at: int, byte: int) -> int:
+        """Write this rank's rows from row `at` (and JPEG byte `byte`) on; returns bytes written. Collective where io is collective."""
+        n = len(rows)
+        written = 0
+        for name, values in rows.columns.items():
+            written += self._write(name, values, at)
+        if rows.pixels is not None:
+            written += self._write("pixels", rows.pixels, at)
+        if rows.jpeg is not None:
+            ends = byte + np.cumsum([len(j) for j in rows.jpeg], dtype=np.uint64) if n else np.zeros(0, np.uint64)
+            written += self._write("jpeg/offset", ends.astype(np.uint64), at + 1)
+            written += self._write("jpeg/bytes", np.frombuffer(b"".join(rows.jpeg), np.uint8), byte)
+        return written
+
+    def _write(self, name: str, values: npt.NDArray[Any], at: int) -> int:
+        """One hyperslab, by the low-level call: h5py's own returns early on an empty one, and in a collective write the others would wait."""
+        if len(values) == 0 and not self._collective:
+            return 0
+        dataset = self._file[name].id
+        values = np.ascontiguousarray(values, dataset.dtype)
+        there, here = dataset.get_space(), h5s.create_simple(values.shape)
+        if len(values):
+            there.select_hyperslab((at,) + (0,) * (values.ndim - 1), values.shape)
+        else:
+            there.select_none()
+            here.select_none()
+        dataset.write(here, there, values, dxpl=self._transfer)
+        return values.nbytes
+
+    def mark(self, mark: Mark) -> None:
+        """Note how far all have come; by one rank, after all have written. Two slots in turn: a torn write leaves the one before."""
+        self._sequence += 1
+        entry = [self._sequence, *astuple(mark)]
+        self._file["journal"][self._sequence % 2] = [*entry, _check(entry)]
+
+    def note(self, slide: int, status: str) -> None:
+        """Set a slide's status; by one rank."""
+        self._file["slides/status"][slide] = status.encode()[:STATUS_BYTES]
+
+    def close(self) -> None:
+        """Collective."""
+        self._file.close()
+
+
+STATUS_BYTES = 240
+
+
+def _resizable(file: h5py.File, name: str, rows: int, shape: tuple[int, ...], kind: str, chunk: int) -> None:
+    # Filling would write every chunk twice.
+    file.create_dataset(name, (rows, *shape), kind, chunks=(max(1, min(chunk, rows)), *shape), maxshape=(None, *shape), fill_time="never")
+
+
+def _check(entry: list[int]) -> int:
+    return int(xxhash.xxh3_64_intdigest(np.array(entry, "<i8").tobytes()) >> 1)
+
+
+def texts(values: list[str]) -> npt.NDArray[np.bytes_]:
+    """Strings as fixed-length UTF-8, which ranks can write without a heap."""
+    raw = [v.encode() for v in values]
+    return np.array(raw, h5py.string_dtype("utf-8", max([1, *map(len, raw)])))
+
+
+def statuses(values: list[str]) -> npt.NDArray[np.bytes_]:
+    return np.array([v.encode()[:STATUS_BYTES] for v in values], h5py.string_dtype("utf-8", STATUS_BYTES))
+
+
+def row_digest(slide: bytes, x: int, y: int, label: int, payload: Any) -> bytes:
+    """XXH3-128, canonical (big-endian): slide name, 0x00, x and y as int64 LE, label as int8, stored payload. `payload` None: coords only."""
+    h = xxhash.xxh3_128(b"%b\0%b%b%b" % (slide, x.to_bytes(8, "little", signed=True), y.to_bytes(8, "little", signed=True),
+                                         label.to_bytes(1, "little", signed=True)))
+    if payload is not None:
+        h.update(payload)
+    return h.digest()
+
+
+def left_behind(path: Path, config_digest: str) -> tuple[Mark | None, str]:
+    """How far an earlier run came with the same config and input, or None and, where there is something to say, why it cannot be gone on with.
+
+    By one rank, before `reopen`. Undoes a `finish` that was killed.
+    """
+    partial, head = partial_path(path), _head_path(path)
+    if not partial.exists():
+        head.unlink(missing_ok=True)
+        return None, ""
+    if head.exists():
+        _restore(partial, head)
+    try:
+        with h5py.File(partial, "r") as f:
+            if str(f.attrs["config_digest"]) != config_digest:
+                return None, f"{partial.name} was begun with another config or other slides: begun anew"
+            marks = sorted(entry for entry in f["journal"][...].tolist() if entry[0] and _check(entry[:-1]) == entry[-1])
+            return Mark(*marks[-1][1:-1]), ""
+    except (OSError, KeyError, ValueError, IndexError):
+        return None, f"{partial.name} was stopped before its first round: begun anew"
+
+
+def finish(path: Path, mark: Mark, attributes: dict[str, Any]) -> str:
+    """Cut the file to `mark.rows` rows, note digests and `attributes`, rename it; returns the content digest. By one rank, when all have closed."""
+    partial, head = partial_path(path), _head_path(path)
+    with _system_errors(path):
+        _put_aside(partial, head)
+        with h5py.File(partial, "r+", libver=LIBVER) as f:
+            content = content_digest(f["row_digest"], mark.rows)
+            for name in [*COLUMNS, "pixels"]:
+                if name in f:
+                    f[name].resize(mark.rows, 0)
+            if "jpeg" in f:
+                f["jpeg/offset"].resize(mark.rows + 1, 0)
+                f["jpeg/bytes"].resize(mark.bytes, 0)
+            del f["journal"]
+            for name, value in {**attributes, "content_digest": content, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")}.items():
+                f.attrs[name] = value
+        _sync(partial)
+        partial.replace(path)
+        head.unlink()
+        _sync(path.parent)
+    return content
+
+
+def content_digest(row_digests: h5py.Dataset, rows: int) -> str:
+    """Hex SHA-256 over the rows' digests in row order."""
+    h = hashlib.sha256()
+    for first in range(0, rows, 1 << 20):
+        h.update(row_digests[first:min(rows, first + (1 << 20))].tobytes())
+    return h.hexdigest()
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a finished file holds: statuses by slide, rows by slide and label (-1, 0, 1) int64 (slides, 3), the file's size in bytes."""
+
+    statuses: list[str]
+    counts: npt.NDArray[np.int64]
+    size: int
+
+
+def content_of(path: Path) -> Content:
+    with h5py.File(path, "r") as f:
+        status = [s.decode("utf-8", "replace") for s in f["slides/status"][...]]
+        counts = np.zeros((len(status), 3), np.int64)
+        for first in range(0, len(f["slide"]), 1 << 20):
+            rows = slice(first, first + (1 << 20))
+            np.add.at(counts, (f["slide"][rows], f["label"][rows].astype(np.int64) + 1), 1)
+    return Content(status, counts, path.stat().st_size)
+
+
+def _put_aside(partial: Path, head: Path) -> None:
+    """Copy the front of the file, where all metadata is, with the file's size; whole before it has its name."""
+    with h5py.File(partial, "r") as f:
+        first = min(_first_byte(f[name]) for name in [*COLUMNS, "journal"] if f[name].size)
+    making = head.with_name(head.name + ".partial")
+    with partial.open("rb") as source, making.open("wb") as copy:
+        copy.write(partial.stat().st_size.to_bytes(8, "little"))
+        copy.write(source.read(first))
+        copy.flush()
+        os.fsync(copy.fileno())
+    making.replace(head)
+
+
+def _first_byte(dataset: h5py.Dataset) -> int:
+    return int(dataset.id.get_offset() if dataset.chunks is None else dataset.id.get_chunk_info(0).byte_offset)
+
+
+def _restore(partial: Path, head: Path) -> None:
+    data = head.read_bytes()
+    with partial.open("r+b") as f:
+        f.write(data[8:])
+        f.truncate(int.from_bytes(data[:8], "little"))
+        f.flush()
+        os.fsync(f.fileno())
+    head.unlink()
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _system_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise write_error(e, path, 1 << 20) from None
+
+
+def write_error(error: OSError, path: Path, size: int) -> UserError:
+    """What an error of HDF5 or MPI-IO means: they seldom pass on the system's own word, so the file system is asked."""
+    if error.errno is None and shutil.disk_usage(path.parent).free < size:
+        import errno
+
+        return file_system_error(OSError(errno.ENOSPC, "no space left on device"), path)
+    if error.errno is None:
+        return UserError("writing failed", path, "look at the file system, then run again: it goes on from here (" + " ".join(str(error).split())[:120] + ")",
+                         FILE_SYSTEM)
+    return file_system_error(error, path)

@@ -1,0 +1,100 @@
+"""The program under MPI: start, walk the stages, end every rank with one code."""
+from __future__ import annotations
+
+import importlib
+import time
+import traceback
+from pathlib import Path
+
+from . import config as cfg
+from .errors import DONE, FAULT, SLIDES_FAILED, UserError, file_system_error
+from .job import Job
+from .ranks import Clock, Communicators, Log, Signals, fence, finish, start
+from .ranks.fence import RankFault, exit_code
+from .ranks.log import Volume, duration
+from .slides import SlideRecord, catalogue, catalogue_digest
+from .stages import BY_NAME, STAGES, Stage, State, state
+
+
+def run(stages: list[str], config_path: Path, overrides: list[str], volume: Volume = "normal", forced: str | None = None) -> int:
+    """Run the named stages in order on all ranks, and return the exit code, the same on all; collective, from the start of MPI to its end."""
+    comms = start()
+    code = FAULT
+    try:
+        code = _stages(comms, stages, config_path, overrides, volume, forced)
+    except (UserError, RankFault) as e:
+        code = exit_code(e)
+        if comms.world.rank == 0:
+            _report(e, volume)
+    finish()
+    return code
+
+
+def _report(error: UserError | RankFault, volume: Volume) -> None:
+    import sys
+
+    if isinstance(error, UserError):
+        if volume == "verbose":
+            traceback.print_exception(error)
+        print(f"mpicamnet: error: {error}", file=sys.stderr, flush=True)
+    else:
+        print(f"mpicamnet: fault of the program on {error}", file=sys.stderr, flush=True)
+
+
+def _stages(comms: Communicators, stages: list[str], config_path: Path, overrides: list[str], volume: Volume, forced: str | None) -> int:
+    world = comms.world
+    signals = Signals()
+    config, records, slides_digest = _prepare(comms, config_path, overrides)
+    comms = comms.with_members(config.train.ranks)
+    work = Path(config.work)
+    log = Log(world.rank, volume, work / "run.log")
+    failed = 0
+    for stage in (s for s in STAGES if s.name in stages):
+        now = _state(comms, stage, config, slides_digest)
+        if now.done and stage.name != forced:
+            log.say(f"{stage.name}: done before, {now.why}")
+            continue
+        log.say(f"{stage.name}: {stage.does}, on {world.size} rank{'s' * (world.size > 1)}" + (f" ({now.why})" if now.why else ""))
+        job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
+        begun = time.monotonic()
+        importlib.import_module(stage.module).run(job)
+        failed += len(job.failed)
+        log.say(f"{stage.name}: {stage.output} in {duration(time.monotonic() - begun)}")
+    return SLIDES_FAILED if failed else DONE
+
+
+def _prepare(comms: Communicators, config_path: Path, overrides: list[str]) -> tuple[cfg.Config, list[SlideRecord], str]:
+    """Config and catalogue, read by rank 0 and told to all; makes `work`. Collective."""
+    world = comms.world
+    found: tuple[cfg.Config, list[SlideRecord], str] | None = None
+    with fence(world):
+        if world.rank == 0:
+            config = cfg.load(config_path, overrides)
+            records = catalogue(config.data)
+            found = config, records, catalogue_digest(records)
+            try:
+                Path(config.work).mkdir(parents=True, exist_ok=True)
+            except OSError as e:
+                raise file_system_error(e, config.work) from None
+    told: tuple[cfg.Config, list[SlideRecord], str] = world.bcast(found, root=0)
+    return told
+
+
+def _state(comms: Communicators, stage: Stage, config: cfg.Config, slides_digest: str) -> State:
+    found: State | None = None
+    with fence(comms.world, config.work):
+        if comms.world.rank == 0:
+            found = state(stage, config, slides_digest)
+    told: State = comms.world.bcast(found, root=0)
+    return told
+
+
+def names_of(first: str | None, only: list[str] | None) -> list[str]:
+    """The stages that `run` walks, given --from and --only."""
+    names = [s.name for s in STAGES]
+    for name in [first, *(only or [])]:
+        if name is not None and name not in BY_NAME:
+            raise UserError(f"there is no stage `{name}`", "", "the stages are " + ", ".join(names))
+    if first is not None:
+        names = names[names.index(first):]
+    return [n for n in names if not only or n in only]

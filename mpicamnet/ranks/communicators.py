@@ -1,0 +1,96 @@
+"""Start and end of MPI, and the communicators that stages work on."""
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import mpi4py
+
+mpi4py.rc.initialize = False  # a command that needs MPI says so; --help and plan must not start it
+mpi4py.rc.finalize = False
+from mpi4py import MPI  # noqa: E402
+
+from ..errors import FAULT, UserError  # noqa: E402
+
+Comm = MPI.Intracomm
+
+
+@dataclass(frozen=True)
+class Communicators:
+    """`world`: all ranks. `node`: those that share memory. `train`, `infer`: members of those stages, None on the other ranks."""
+
+    world: Comm
+    node: Comm
+    train: Comm | None
+    infer: Comm | None
+
+    def with_members(self, train_ranks: int | None) -> Communicators:
+        """The communicators with members for training and inference: one rank per device where nodes have devices, else all ranks, of which
+        the first `train_ranks` train. Collective over the world."""
+        world, node = self.world, self.node
+        if train_ranks is not None and train_ranks > world.size:
+            raise UserError(f"`train.ranks` is {train_ranks}", "", f"there are only {world.size} ranks: start more, or lower it")
+        per_node = _devices()
+        wanted = node.rank < per_node if world.allreduce(per_node, op=MPI.MAX) > 0 else True
+        return Communicators(world, node, _members(world, wanted, train_ranks), _members(world, wanted, None))
+
+
+def start() -> Communicators:
+    """Initialise MPI; collective over all ranks."""
+    if not MPI.Is_initialized():
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    abort_on_uncaught()
+    world = MPI.COMM_WORLD.Dup()  # libraries talk on COMM_WORLD; their messages must not meet ours
+    node = world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank)
+    return Communicators(world, node, None, None)
+
+
+def _members(world: Comm, wanted: bool, most: int | None) -> Comm | None:
+    before = world.exscan(int(wanted)) or 0  # None on rank 0
+    member = wanted and (most is None or before < most)
+    comm = world.Split(0 if member else MPI.UNDEFINED, key=world.rank)
+    return comm if member else None
+
+
+def _devices() -> int:
+    """GPUs that this process may use, found without starting a GPU library."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = Path("/proc/driver/nvidia/gpus")
+    present = len(list(gpus.iterdir())) if gpus.is_dir() else 0
+    return present if visible is None else min(present, len([v for v in visible.split(",") if v.strip() not in ("", "-1")]))
+
+
+def finish() -> None:
+    """End MPI in order: every rank comes here, with nothing left to send."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if MPI.Is_initialized() and not MPI.Is_finalized():
+        MPI.Finalize()
+
+
+def abort_on_uncaught() -> None:
+    """An error that no fence caught would leave the other ranks waiting for ever: print it and end the whole job."""
+
+    def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+        if MPI.Is_initialized() and not MPI.Is_finalized():
+            sys.stderr.write(f"mpicamnet: fault on rank {MPI.COMM_WORLD.rank}:\n")
+        traceback.print_exception(kind, value, trace)
+        sys.stderr.flush()
+        if MPI.Is_initialized() and not MPI.Is_finalized():
+            MPI.COMM_WORLD.Abort(FAULT)
+
+    sys.excepthook = hook
+
+
+def wait_asleep(comm: Comm, longest: float = 0.05) -> None:
+    """A barrier that burns no core: for ranks with nothing to do while others work; collective over `comm`."""
+    request = comm.Ibarrier()
+    pause = 0.0005
+    while not request.Test():
+        time.sleep(pause)
+        pause = min(2 * pause, longest)

@@ -1,0 +1,116 @@
+"""Slides through OpenSlide: for every format that the tiled-TIFF reader leaves (NDPI, MIRAX, DICOM, Leica, Ventana, ...).
+
+OpenSlide's C function is called directly: openslide-python makes a PIL image of every region, in three more copies.
+"""
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from ..errors import SlideError
+from .codecs import compression_name
+from .slide import Level, Pixels, agreed_mpp, level_of
+
+_LEAST_TILE = 64  # px: NDPI "tiles" are strips 8 px high; as many calls would cost more than the decoding
+_OWN_TILE = 512
+
+
+def vendor_of(path: Path) -> str:
+    """OpenSlide's name of the format (`generic-tiff`, `aperio`, `dicom`, ...), "" where it is none of its formats. Reads a few kB."""
+    from openslide import lowlevel
+    return lowlevel.detect_vendor(str(path)) or ""
+
+
+class OpenSlideSlide:
+    """A slide read by OpenSlide; see `Slide`. After one bad tile OpenSlide refuses all others: open the slide anew to go on."""
+
+    def __init__(self, path: Path, mpp: float | None = None):
+        import openslide
+
+        from .argb import rgb_on_white
+        self.path, self.name = path, path.stem
+        self._rgb_on_white = rgb_on_white
+        try:
+            self._slide = openslide.OpenSlide(path)
+        except openslide.OpenSlideUnsupportedFormatError:
+            raise SlideError("this is not a slide", path, "OpenSlide knows no format like it") from None
+        except openslide.OpenSlideError as e:
+            raise SlideError(*_in_words(str(e), path)) from None
+        self._handle: Any = self._slide._osr
+        self._error = openslide.OpenSlideError
+        p = self._slide.properties
+        self.vendor = p["openslide.vendor"]
+        self.levels = tuple(
+            Level(w, h, float(d), *_tile_size(p.get(f"openslide.level[{i}].tile-width"), p.get(f"openslide.level[{i}].tile-height")))
+            for i, ((w, h), d) in enumerate(zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)))
+        self.width, self.height = self.levels[0].width, self.levels[0].height
+        self.mpp, self.mpp_note = agreed_mpp(_number(p.get("openslide.mpp-x")), _number(p.get("openslide.mpp-y")), mpp)
+        self.magnification = _number(p.get("openslide.objective-power"))
+
+    def tile(self, level: int, column: int, row: int, out: Pixels | None = None) -> Pixels | None:
+        """See `Slide.tile`; here a missing tile is not told from a white one. A tile beyond the level's edge is None."""
+        lv = self.levels[level]
+        if not (0 <= column < lv.tiles_across and 0 <= row < lv.tiles_down):
+            return None
+        if out is None:
+            out = np.empty((lv.tile_height, lv.tile_width, 3), np.uint8)
+        self._read(round(column * lv.tile_width * lv.downsample), round(row * lv.tile_height * lv.downsample), level, out, f"tile {column}, {row}")
+        return out
+
+    def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
+        """See `Slide.read`. Where a level's downsample is no whole number, OpenSlide interpolates between px (by less than half a px)."""
+        lv = self.level_of(level)
+        left, top = lv.column_row(x, y)
+        out = np.empty((h, w, 3), np.uint8)
+        if w and h:
+            self._read(round(left * lv.downsample), round(top * lv.downsample), level, out, f"the area at {x}, {y}")
+        return out
+
+    def _read(self, x: int, y: int, level: int, out: Pixels, what: str) -> None:
+        from openslide import lowlevel
+        h, w = out.shape[:2]
+        argb = np.empty((h, w), np.uint32)
+        try:
+            lowlevel._read_region(self._handle, argb.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32)), x, y, level, w, h)
+        except self._error as e:
+            raise SlideError(f"{what} of level {level} cannot be decoded", self.path, str(e)) from None
+        self._rgb_on_white(argb, out)
+
+    def level_of(self, index: int) -> Level:
+        """See `Slide.level_of`."""
+        return level_of(self.levels, index, self.name)
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed."""
+        self._slide.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _in_words(error: str, path: Path) -> tuple[str, Path, str]:
+    """OpenSlide's error as what, where, how to mend."""
+    compression = re.search(r"compression: (\d+)", error)
+    if compression:
+        return f"unsupported compression {compression_name(int(compression[1]))}", path, "convert it to JPEG tiles, e.g. vips tiffsave --tile --pyramid -Q 90"
+    return "the slide cannot be opened", path, error
+
+
+def _tile_size(width: str | None, height: str | None) -> tuple[int, int]:
+    w, h = int(width or 0), int(height or 0)
+    return (w, h) if min(w, h) >= _LEAST_TILE else (_OWN_TILE, _OWN_TILE)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,137 @@
+"""The stages: what each reads and writes, the config keys it depends on, and whether it is done.
+
+There is no file of states: a finished output carries the digest of what it was made from. A stage is done when its output is there and that
+digest is today's.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import config as cfg
+from .errors import UserError
+
+SLIDES = "slides"  # the input that no stage makes
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`module` has `run(job)`; `output` is relative to `work`; `inputs` are stages, or SLIDES; `keys` are dotted config keys or sections."""
+
+    name: str
+    module: str
+    output: str
+    inputs: tuple[str, ...]
+    keys: tuple[str, ...]
+    does: str
+
+
+_EXTRACT = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.sampling", "extract.per_class", "extract.stride",
+            "extract.block", "extract.white", "extract.black", "extract.storage", "extract.jpeg_quality")
+_INFER = ("data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.white", "extract.black", "extract.block")
+
+STAGES = (
+    Stage("extract", "mpicamnet.patches.stage", "patches.h5", (SLIDES,), _EXTRACT, "slides to patches: tissue, sampling, filter, one parallel HDF5 file"),
+    Stage("train", "mpicamnet.train.stage", "train/model.keras", ("extract",), ("seed", "data.split", "train"), "patches to a network, by Horovod"),
+    Stage("infer", "mpicamnet.infer.stage", "infer/predictions.h5", (SLIDES, "train"), ("seed", "data.split", "infer", *_INFER),
+          "slides and network to probabilities and heatmaps"),
+    Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", ("infer",), ("seed", "data.split", "evaluate"), "how good they are"),
+)
+BY_NAME = {s.name: s for s in STAGES}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a finished output says of itself: digest of config and inputs, digest of its content, its config."""
+
+    config_digest: str
+    content_digest: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """`digest`: what the output must carry; `done`: it does; `why`: in words, where it does not."""
+
+    digest: str
+    done: bool
+    why: str
+
+
+def state(stage: Stage, config: cfg.Config, slides_digest: str) -> State:
+    """Whether a stage is done; reads files, so one rank asks and tells the others. Raises UserError where an input is not there."""
+    work = Path(config.work)
+    inputs = [slides_digest if name == SLIDES else _input(stage, BY_NAME[name], config, slides_digest) for name in stage.inputs]
+    digest = cfg.digest(config, stage.keys, *inputs)
+    output = work / stage.output
+    if not output.exists():
+        return State(digest, False, "")
+    made = recorded(output)
+    if made.config_digest == digest:
+        return State(digest, True, f"{stage.output} is there, made with this config")
+    differ = cfg.changes(_select(made.config, stage.keys), cfg.select(config, stage.keys))
+    why = "; ".join(differ) or "its input has changed"
+    return State(digest, False, f"{stage.output} is made anew: {why}")
+
+
+def _input(stage: Stage, source: Stage, config: cfg.Config, slides_digest: str) -> str:
+    """The content digest of what `source` left, which must be there and of today's config."""
+    if stage.name == "infer" and source.name == "train" and config.infer.model is not None:
+        model = Path(config.infer.model)
+        if not model.is_file():
+            raise UserError("there is no such model", model, "see `infer.model`")
+        return recorded(model).content_digest
+    path = Path(config.work) / source.output
+    if not path.exists():
+        partial = path.with_name(path.name + ".partial").exists()
+        raise UserError(f"{source.output} is {'not finished' if partial else 'not there'}, and {stage.name} reads it", path,
+                        f"run `mpicamnet {source.name}` first, or `mpicamnet run`")
+    now = state(source, config, slides_digest)
+    if not now.done:
+        raise UserError(f"{source.output} was made with another config ({now.why.partition(': ')[2]})", path,
+                        f"run `mpicamnet {source.name}` first, or `mpicamnet run`")
+    return recorded(path).content_digest
+
+
+def recorded(path: Path) -> Made:
+    """What the output at `path` says of itself; raises UserError where it says nothing that we know."""
+    try:
+        if path.suffix == ".h5":
+            import h5py
+
+            with h5py.File(path, "r") as f:
+                values = {k: str(f.attrs[k]) for k in ("config_digest", "content_digest", "config")}
+        elif path.suffix == ".keras":
+            with zipfile.ZipFile(path) as z:
+                values = json.loads(z.read("mpicamnet.json"))
+        else:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        config = values["config"]
+        return Made(values["config_digest"], values["content_digest"], yaml.safe_load(config) if isinstance(config, str) else config)
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, yaml.YAMLError) as e:
+        raise UserError("this is not a finished file of mpicamnet", path, f"remove it and run again ({type(e).__name__})") from None
+
+
+def _select(config: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    """`config.select` on the plain dict that a file holds, where a key of another version may be missing."""
+    out: dict[str, Any] = {}
+    for dotted in keys:
+        value: Any = config
+        for part in dotted.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        out.update(cfg.flat(dotted, value))
+    return out
+
+
+def text_digest(*parts: str) -> str:
+    """Hex SHA-256 over texts, each closed by a zero byte."""
+    h = hashlib.sha256()
+    for p in parts:
+        h.update(p.encode() + b"\0")
+    return h.hexdigest()
