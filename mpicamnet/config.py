@@ -77,7 +77,7 @@ class Label:
 class White:
     intensity: int = key("a px is white where all three channels are above this", 200, low=0, high=255)
     max_share: float = key("a patch with a larger share of white px is dropped", 0.7, low=0, high=1)
-    increment: float = key("random: raise max_share by this after each `after` white rejections (the original program's adaptive threshold)", 0.0, low=0, high=1)
+    increment: float = key("random: raise max_share by this after each `after` white rejections (the original's adaptive threshold)", 0.0, low=0, high=1)
     limit: float = key("random: never raise max_share above this", 0.9, low=0, high=1)
     after: int = key("random: white rejections (per slide and class) before max_share is raised", 1000, low=1)
 
@@ -114,6 +114,9 @@ class Train:
     optimizer: Literal["sgd", "adam"] = key("sgd: with Nesterov momentum", "sgd")
     learning_rate: float = key("step size; multiplied by the number of ranks", 1.0e-4, above=0)
     momentum: float = key("optimizer sgd: momentum", 0.9, low=0, high=1)
+    schedule: Literal["constant", "cosine"] = key("step size after the warm-up: constant, or falling along half a cosine to a hundredth", "constant")
+    warmup: float = key("epochs over which the step size rises to its full height", 0.5, low=0)
+    balance: Literal["none", "weights"] = key("weights: both classes count the same in the loss, however many rows they have", "weights")
     augment: bool = key("the eight flips and rotations, drawn by row and epoch", True)
     ranks: int | None = key("ranks that train [null: one per device where there are devices, else all]", None, low=1)
     threads: int = key("CPU threads per rank", 1, low=1)

@@ -11,9 +11,10 @@ from .errors import DONE, FAULT, SLIDES_FAILED, UserError, file_system_error
 from .job import Job
 from .ranks import Clock, Communicators, Log, Signals, fence, finish, start
 from .ranks.fence import RankFault, exit_code
-from .ranks.log import Volume, duration
+from .ranks.log import Volume
 from .slides import SlideRecord, catalogue, catalogue_digest
 from .stages import BY_NAME, STAGES, Stage, State, state
+from .words import duration
 
 
 def run(stages: list[str], config_path: Path, overrides: list[str], volume: Volume = "normal", forced: str | None = None) -> int:

@@ -14,7 +14,6 @@ from ..errors import SlideError
 from ..slides import Level, Resolution, Slide, SlideRecord, open_slide, shrink
 from .filter import count, scatter
 
-
 _SOURCE_BYTES = 16 << 20  # px held at a time while patches are shrunk
 
 

@@ -63,13 +63,17 @@ class Grid:
 
     def block_of(self, x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The block that each top-left corner lies in, numbered row by row over the slide."""
-        return y // self.block * self.columns + x // self.block
+        out: npt.NDArray[np.int64] = y // self.block * self.columns + x // self.block
+        return out
 
     def level0(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Target px -> level-0 px."""
-        return np.rint(at * self.downsample).astype(np.int64)
+        out: npt.NDArray[np.int64] = np.rint(at * self.downsample).astype(np.int64)
+        return out
 
 
 def _multiples(step: int, low: int, high: int) -> npt.NDArray[np.int64]:
     """Multiples of `step` in [low, high)."""
-    return np.arange(-(-low // step) * step, max(high, 0), step, dtype=np.int64)
+    first = -(-low // step) * step
+    out: npt.NDArray[np.int64] = np.arange(first, max(high, first), step, dtype=np.int64)
+    return out

@@ -29,6 +29,8 @@ from ..slides import (
 )
 from .grid import Grid, block_side
 
+Outlines = shapely.Polygon | shapely.MultiPolygon
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -90,7 +92,7 @@ def plan_slide(record: SlideRecord, index: int, config: Config, stride: int) -> 
         if grid.blocks == 0:
             raise SlideError(f"a patch of {data.patch} px is larger than the slide ({grid.width} x {grid.height} px at this resolution)",
                              record.name, "lower `data.patch`, or choose a finer level")
-        outlines = shapely.MultiPolygon()
+        outlines: Outlines = shapely.MultiPolygon()
         if record.annotation is not None:
             outlines = read_annotation(record.annotation)
             check_annotation(outlines, slide)
@@ -129,10 +131,12 @@ def _unpack(packed: bytes, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return np.unpackbits(np.frombuffer(zlib.decompress(packed), np.uint8), count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
-def outlines_of(plan: SlidePlan) -> shapely.Geometry:
+def outlines_of(plan: SlidePlan) -> Outlines:
     return _outlines(plan.outlines)
 
 
 @functools.lru_cache(maxsize=4)
-def _outlines(wkb: bytes) -> shapely.Geometry:
-    return shapely.from_wkb(wkb)
+def _outlines(wkb: bytes) -> Outlines:
+    shape = shapely.from_wkb(wkb)
+    assert isinstance(shape, (shapely.Polygon, shapely.MultiPolygon))
+    return shape

@@ -1,7 +1,7 @@
 """From blocks to rows: read the candidates, filter them, digest what is kept."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,62 +11,11 @@ import numpy.typing as npt
 
 from ..config import Config, Extract
 from ..errors import SlideError
-from ..ranks import Share
 from .fill import Filler
 from .filter import compact, shares
 from .plan import Candidates, SlidePlan
-from .store import COLUMNS, Rows, row_digest
-
-UNIT_BYTES = 48 << 20  # px of the candidates that are worked on at a time; part of no setting, since the journal counts by it
-
-
-@dataclass(frozen=True)
-class Units:
-    """What work is dealt out in, in row order: candidates `first` to `last` (not included) of a block of a slide; int64 (units,) each."""
-
-    slide: npt.NDArray[np.int64]
-    block: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.slide)
-
-    @property
-    def weights(self) -> npt.NDArray[np.int64]:
-        return self.last - self.first
-
-
-def unit_rows(patch: int) -> int:
-    """The most candidates of a unit."""
-    return max(1, UNIT_BYTES // (patch * patch * 3))
-
-
-def units_of(counts: list[npt.NDArray[np.int32]], slides: list[int], patch: int) -> Units:
-    """Cut blocks with `counts` candidates (one array per slide, row-major) into units; blocks without candidates have none."""
-    most = unit_rows(patch)
-    slide, block, first, last = [], [], [], []
-    for index, per_block in zip(slides, counts, strict=True):
-        for b in np.nonzero(per_block)[0].tolist():
-            n = int(per_block[b])
-            for begin in range(0, n, most):
-                slide.append(index)
-                block.append(b)
-                first.append(begin)
-                last.append(min(n, begin + most))
-    return Units(*(np.array(v, np.int64) for v in (slide, block, first, last)))
-
-
-def units_at(plans: dict[int, SlidePlan], placed: dict[int, Candidates], patch: int) -> tuple[Units, Callable[[int, int], Candidates]]:
-    """Units of given candidates (by slide, in row order), and the candidates of a block of a slide."""
-    blocks = {i: plans[i].grid.block_of(c.x, c.y) for i, c in placed.items()}
-    counts = [np.bincount(b, minlength=plans[i].grid.blocks).astype(np.int32) for i, b in blocks.items()]
-
-    def candidates(slide: int, block: int) -> Candidates:
-        first, last = np.searchsorted(blocks[slide], [block, block + 1])
-        return placed[slide].take(slice(first, last))
-
-    return units_of(counts, list(placed), patch), candidates
+from .schema import COLUMNS, Rows, row_digest
+from .units import Units
 
 
 @dataclass(frozen=True)
@@ -102,22 +51,22 @@ class Reader:
         self._config, self._plans, self._candidates, self._filler, self._chosen = config, plans, candidates, filler, chosen
         self.errors: dict[int, SlideError] = {}
 
-    def verdicts(self, units: Units, share: Share, buffer: npt.NDArray[np.uint8]) -> Verdicts:
-        """The filter's view of all candidates of a share, in their order; px pass through `buffer` and are not kept."""
-        return Verdicts.join([self._read(*self._unit(units, i), buffer)[0] for i in range(share.start, share.stop)])
+    def verdicts(self, units: Units, start: int, stop: int, buffer: npt.NDArray[np.uint8]) -> Verdicts:
+        """The filter's view of all candidates of units `start` to `stop`, in their order; px pass through `buffer` and are not kept."""
+        return Verdicts.join([self._read(*self._unit(units, i), buffer)[0] for i in range(start, stop)])
 
-    def rows(self, units: Units, share: Share, buffer: npt.NDArray[np.uint8]) -> Rows:
-        """The rows of a share. `buffer` uint8 (most, p, p, 3) holds their px where these are stored as they are."""
+    def rows(self, units: Units, start: int, stop: int, buffer: npt.NDArray[np.uint8]) -> Rows:
+        """The rows of units `start` to `stop`. `buffer` uint8 (most, p, p, 3) holds their px where these are stored as they are."""
         storage, quality = self._config.extract.storage, self._config.extract.jpeg_quality
         columns: list[dict[str, npt.NDArray[Any]]] = []
         jpegs: list[bytes] = []
         used = 0
-        for i in range(share.start, share.stop):
+        for i in range(start, stop):
             plan, unit = self._unit(units, i)
             verdicts, px = self._read(plan, unit, buffer[used:])
             keep = ~verdicts.bad if self._chosen else verdicts.passes(self._config.extract)
             n = compact(px.reshape(len(px), -1), keep)
-            payloads: Sequence[Any] = [None] * n
+            payloads: Iterable[Any] = [None] * n
             if storage == "pixels":
                 payloads = px[:n].reshape(n, -1)
                 used += n
@@ -144,7 +93,7 @@ class Reader:
         return Verdicts(s[:, 0], s[:, 1], filled.bad), px
 
 
-def _columns(plan: SlidePlan, kept: Candidates, white: npt.NDArray[np.float32], black: npt.NDArray[np.float32], payloads: Sequence[Any]) \
+def _columns(plan: SlidePlan, kept: Candidates, white: npt.NDArray[np.float32], black: npt.NDArray[np.float32], payloads: Iterable[Any]) \
         -> dict[str, npt.NDArray[Any]]:
     n = len(kept)
     x, y = plan.grid.level0(kept.x), plan.grid.level0(kept.y)

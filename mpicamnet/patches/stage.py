@@ -15,12 +15,14 @@ from .. import config as cfg
 from ..errors import SlideError, UserError
 from ..job import Job, software
 from ..ranks import Progress, Rounds, Share, contiguous_shares, fence
-from ..ranks.log import size as in_bytes
+from ..words import size as in_bytes
 from .fill import Filler
 from .plan import Candidates, SlidePlan, plan_slide, window_candidates
-from .rows import Reader, Units, Verdicts, unit_rows, units_at, units_of
+from .rows import Reader, Verdicts
 from .sampling import Chosen, Draw, arrange
-from .store import SCHEMA, Content, Mark, Rows, Store, content_of, finish, left_behind, statuses, texts, write_error
+from .schema import SCHEMA, Rows, statuses, texts
+from .store import Content, Mark, Store, content_of, finish, left_behind, write_error
+from .units import Units, unit_rows, units_at, units_of
 
 PHASES = ["plan", "select", "read", "decode", "wait", "write", "finish", "stage"]
 NO_TISSUE = "no tissue"
@@ -147,7 +149,7 @@ class Extraction:
         assert self._units is not None and self._reader is not None
         self._buffers.reverse()  # the other one holds rows that are still to be written
         with self.job.clock.phase("read"):
-            rows = self._reader.rows(self._units, share, self._buffers[0])
+            rows = self._reader.rows(self._units, share.start, share.stop, self._buffers[0])
         self.job.clock.count("read", len(rows), sum(c.nbytes for c in rows.columns.values()))
         return rows
 
@@ -247,7 +249,7 @@ def _choose(task: Extraction, plans: dict[int, SlidePlan]) -> dict[int, Candidat
         reader = Reader(config, plans, candidates, task.filler)
         share = contiguous_shares(units.weights, 0, np.zeros(world.size, np.int64), int(units.weights.sum()))[world.rank]
         with fence(world):
-            seen = reader.verdicts(units, share, task.scratch)
+            seen = reader.verdicts(units, share.start, share.stop, task.scratch)
         seen = Verdicts.join(world.allgather(seen))
         task.note_errors(reader.errors)
         with fence(world):

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
@@ -31,15 +31,10 @@ from ..config import Extract
 from ..errors import FILE_SYSTEM, UserError, file_system_error
 from ..ranks import Comm
 from ..ranks.hints import hints
+from .schema import COLUMNS, STATUS_BYTES, Rows, most_jpeg_bytes
 
-SCHEMA = "mpicamnet.patches/1"
-COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "slide": ("<i4", ()), "xy": ("<i8", (2,)), "label": ("i1", ()), "tumor_fraction": ("<f4", ()), "tissue_fraction": ("<f4", ()),
-    "white_share": ("<f4", ()), "black_share": ("<f4", ()), "row_digest": ("u1", (16,)),
-}
 COLUMN_CHUNK = 16384  # rows
 LIBVER = ("earliest", "v108")  # newer formats mark a file as open for writing, so a killed run would leave one that refuses to open
-Storage = Literal["pixels", "jpeg", "coords"]
 
 
 @dataclass(frozen=True)
@@ -54,38 +49,12 @@ class Mark:
     bytes: int = 0
 
 
-@dataclass
-class Rows:
-    """Rows to be written, in row order. `columns`: arrays (n, ...) by name. `pixels` uint8 (n, p, p, 3), or `jpeg`: a bytes object per row."""
-
-    columns: dict[str, npt.NDArray[Any]]
-    pixels: npt.NDArray[np.uint8] | None
-    jpeg: list[bytes] | None
-
-    def __len__(self) -> int:
-        return len(self.columns["slide"])
-
-    @property
-    def jpeg_size(self) -> int:
-        return sum(map(len, self.jpeg)) if self.jpeg is not None else 0
-
-    @property
-    def nbytes(self) -> int:
-        return sum(c.nbytes for c in self.columns.values()) + (self.pixels.nbytes if self.pixels is not None else 0) + self.jpeg_size
-
-
 def partial_path(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
 def _head_path(path: Path) -> Path:
     return path.with_name(path.name + ".head")
-
-
-def most_jpeg_bytes(patch: int) -> int:
-    """The most bytes that a JPEG of a patch can take (libjpeg-turbo's tjBufSize, 4:2:0)."""
-    padded = -(-patch // 16) * 16
-    return padded * padded * 3 + 2048
 
 
 class Store:
@@ -181,9 +150,6 @@ class Store:
         self._file.close()
 
 
-STATUS_BYTES = 240
-
-
 def _resizable(file: h5py.File, name: str, rows: int, shape: tuple[int, ...], kind: str, chunk: int) -> None:
     # Filling would write every chunk twice.
     file.create_dataset(name, (rows, *shape), kind, chunks=(max(1, min(chunk, rows)), *shape), maxshape=(None, *shape), fill_time="never")
@@ -191,25 +157,6 @@ def _resizable(file: h5py.File, name: str, rows: int, shape: tuple[int, ...], ki
 
 def _check(entry: list[int]) -> int:
     return int(xxhash.xxh3_64_intdigest(np.array(entry, "<i8").tobytes()) >> 1)
-
-
-def texts(values: list[str]) -> npt.NDArray[np.bytes_]:
-    """Strings as fixed-length UTF-8, which ranks can write without a heap."""
-    raw = [v.encode() for v in values]
-    return np.array(raw, h5py.string_dtype("utf-8", max([1, *map(len, raw)])))
-
-
-def statuses(values: list[str]) -> npt.NDArray[np.bytes_]:
-    return np.array([v.encode()[:STATUS_BYTES] for v in values], h5py.string_dtype("utf-8", STATUS_BYTES))
-
-
-def row_digest(slide: bytes, x: int, y: int, label: int, payload: Any) -> bytes:
-    """XXH3-128, canonical (big-endian): slide name, 0x00, x and y as int64 LE, label as int8, stored payload. `payload` None: coords only."""
-    h = xxhash.xxh3_128(b"%b\0%b%b%b" % (slide, x.to_bytes(8, "little", signed=True), y.to_bytes(8, "little", signed=True),
-                                         label.to_bytes(1, "little", signed=True)))
-    if payload is not None:
-        h.update(payload)
-    return h.digest()
 
 
 def left_behind(path: Path, config_digest: str) -> tuple[Mark | None, str]:

@@ -46,7 +46,7 @@ def start() -> Communicators:
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
     abort_on_uncaught()
     world = MPI.COMM_WORLD.Dup()  # libraries talk on COMM_WORLD; their messages must not meet ours
-    node = world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank)
+    node = _intra(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
     return Communicators(world, node, None, None)
 
 
@@ -54,7 +54,12 @@ def _members(world: Comm, wanted: bool, most: int | None) -> Comm | None:
     before = world.exscan(int(wanted)) or 0  # None on rank 0
     member = wanted and (most is None or before < most)
     comm = world.Split(0 if member else MPI.UNDEFINED, key=world.rank)
-    return comm if member else None
+    return _intra(comm) if member else None
+
+
+def _intra(comm: MPI.Comm) -> Comm:
+    assert isinstance(comm, MPI.Intracomm)  # splitting one gives one
+    return comm
 
 
 def _devices() -> int:

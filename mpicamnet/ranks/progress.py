@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import time
 
-from .log import Log, duration
+from ..words import duration
+from .log import Log
 
 
 class Progress:

@@ -72,7 +72,7 @@ def _columns(edges: Floats, left: float, side: float, columns: int) -> tuple[npt
 @numba.njit(nogil=True, cache=True)
 def _below(x0: float, y0: float, x1: float, y1: float, side: float) -> float:
     """The signed area between an edge and y = 0 inside the square [0, side]^2; positive where the edge runs leftwards."""
-    if (x0 <= 0 and x1 <= 0) or (x0 >= side and x1 >= side) or (y0 <= 0 and y1 <= 0):
+    if x0 == x1 or (x0 <= 0 and x1 <= 0) or (x0 >= side and x1 >= side) or (y0 <= 0 and y1 <= 0):
         return 0.0
     slope = (y1 - y0) / (x1 - x0)
     if x0 < x1:

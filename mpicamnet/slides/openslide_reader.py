@@ -66,9 +66,12 @@ class OpenSlideSlide:
         """See `Slide.read`. Where a level's downsample is no whole number, OpenSlide interpolates between px (by less than half a px)."""
         lv = self.level_of(level)
         left, top = lv.column_row(x, y)
-        out = np.empty((h, w, 3), np.uint8)
-        if w and h:
-            self._read(round(left * lv.downsample), round(top * lv.downsample), level, out, f"the area at {x}, {y}")
+        out = np.full((h, w, 3), 255, np.uint8)
+        # Only what lies inside: left of and above the slide OpenSlide rounds the offset to whole px, and the picture would shift.
+        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + w, lv.width), min(top + h, lv.height)
+        if x0 < x1 and y0 < y1:
+            inside = out[y0 - top:y1 - top, x0 - left:x1 - left]
+            self._read(round(x0 * lv.downsample), round(y0 * lv.downsample), level, inside, f"the area at {x}, {y}")
         return out
 
     def _read(self, x: int, y: int, level: int, out: Pixels, what: str) -> None:

@@ -70,5 +70,6 @@ def shrink(px: Pixels, u: float, v: float, scale: float, side: int, out: Pixels 
     from .shrink import area_means
     if out is None:
         out = np.empty((side, side, 3), np.uint8)
-    area_means(px, float(u), float(v), float(scale), out)
+    left, top = math.floor(u), math.floor(v)  # apart, so that the fractions are the same bits wherever in `px` the patch lies
+    area_means(px, left, top, float(u - left), float(v - top), float(scale), out)
     return out

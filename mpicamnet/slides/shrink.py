@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 
 @numba.njit(nogil=True, cache=True)
-def area_means(px: npt.NDArray[np.uint8], u: float, v: float, scale: float, out: npt.NDArray[np.uint8]) -> None:
-    """Fill `out` (n, n, 3) with the means of `px` (h, w, 3) over squares of side `scale`, the first one's corner at column u, row v."""
+def area_means(px: npt.NDArray[np.uint8], left: int, top: int, u: float, v: float, scale: float, out: npt.NDArray[np.uint8]) -> None:
+    """Fill `out` (n, n, 3) with the means of `px` (h, w, 3) over squares of side `scale`, the first one's corner at column left + u, row top + v."""
     height, width = px.shape[0], px.shape[1]
     for i in range(out.shape[0]):
         y0, y1 = v + i * scale, v + (i + 1) * scale
@@ -17,10 +17,10 @@ def area_means(px: npt.NDArray[np.uint8], u: float, v: float, scale: float, out:
             red = green = blue = weight = 0.0
             for r in range(int(np.floor(y0)), int(np.ceil(y1))):
                 wy = min(y1, r + 1.0) - max(y0, float(r))
-                rr = min(max(r, 0), height - 1)
+                rr = min(max(top + r, 0), height - 1)
                 for c in range(int(np.floor(x0)), int(np.ceil(x1))):
                     w = wy * (min(x1, c + 1.0) - max(x0, float(c)))
-                    cc = min(max(c, 0), width - 1)
+                    cc = min(max(left + c, 0), width - 1)
                     red += w * px[rr, cc, 0]
                     green += w * px[rr, cc, 1]
                     blue += w * px[rr, cc, 2]

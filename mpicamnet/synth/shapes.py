@@ -79,7 +79,8 @@ def lesion(rng: np.random.Generator, frame: Frame, island: Island, axis_px: floa
     half = min(axis_px / 2 / unit_px, 0.9 * a)
     across = min(0.75 * half, 0.6 * b * math.sqrt(max(1 - (half / a) ** 2, 0.3)))
     shape = ring(rng, (0.0, 0.0), (half, across), 0.10)
-    shape *= min(axis_px / longest_axis(Polygon(frame.place(shape))), 0.9 * a / np.abs(shape[:, 0]).max())
+    shape[:, 0] -= (shape[:, 0].max() + shape[:, 0].min()) / 2
+    shape *= min(axis_px / longest_axis(Polygon(frame.place(shape))), 0.9 * a / shape[:, 0].max())
     room = max(0.85 * a - half, 0.0)
     middle = np.array(island.middle) + (rng.uniform(-0.6, 0.6) * room, rng.uniform(-0.1, 0.1) * b)
     inner = ring(rng, (-0.3 * half, 0.0), (0.22 * across, 0.25 * across), 0.12, 60)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
-from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +13,11 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from . import shapes, texture
+from . import shapes
+from .noise import inside
 from .shapes import Polygon
 from .stain import stain
+from .texture import Grids, painted
 from .tiff import PyramidWriter
 
 Pixels = npt.NDArray[np.uint8]
@@ -94,6 +95,7 @@ class Painter:
     tissue: npt.NDArray[np.float64] | None  # edges; None: everywhere
     tumor: npt.NDArray[np.float64]
     mosaic: bool
+    grids: Grids
     table: npt.NDArray[np.float32]
     fibre: float
     library: dict[tuple[str, int], tuple[bytes, Pixels]]
@@ -102,45 +104,36 @@ class Painter:
     def of(cls, seed: int, center: int, mpp: float, tile: int, quality: int, tissue: list[Polygon] | None, tumor: list[Polygon], mosaic: bool) -> Painter:
         rng = np.random.Generator(np.random.Philox(key=[seed, 2]))
         return cls(seed, mpp, tile, quality, None if tissue is None else shapes.edges(tissue), shapes.edges(tumor), mosaic,
+                   Grids.of(tile if mosaic else PERIOD, mpp),
                    stain(center, seed).table(), float(rng.uniform(0, np.pi)), {})
 
     def tile_at(self, column: int, row: int) -> tuple[bytes, Pixels]:
         """The JPEG stream of a tile, and its px halved: (tile / 2, tile / 2, 3)."""
-        x0, y0, margin = column * self.tile, row * self.tile, self.margin
+        x0, y0, margin = column * self.tile, row * self.tile, self.grids.margin
         side = self.tile + 2 * margin
         if self.tissue is None:
             tissue, covered = np.ones((side, side), np.uint8), side * side
         else:
-            tissue, covered = texture.inside_mask(self.tissue, x0 - margin, y0 - margin, side)
+            tissue, covered = inside(self.tissue, x0 - margin, y0 - margin, side)
         which = int(np.random.Philox(key=[self.seed, (row << 32) + column]).random_raw()) % VARIANTS
         if covered == 0:
             return self.from_library("glass", which % GLASS_VARIANTS)
-        tumor, sick = texture.inside_mask(self.tumor, x0 - margin, y0 - margin, side)
+        tumor, sick = inside(self.tumor, x0 - margin, y0 - margin, side)
         if self.mosaic and covered == side * side and sick in (0, side * side):
             return self.from_library("tumor" if sick else "normal", which)
-        return self.encoded(self.painted(x0, y0, which if self.mosaic else -1, tissue, tumor))
-
-    @property
-    def margin(self) -> int:
-        return ceil(texture.MARGIN_UM / self.mpp)
+        return self.painted(x0, y0, which if self.mosaic else -1, tissue, tumor)
 
     def from_library(self, kind: str, variant: int) -> tuple[bytes, Pixels]:
         found = self.library.get((kind, variant))
         if found is None:
-            side = self.tile + 2 * self.margin
+            side = self.tile + 2 * self.grids.margin
             masks = np.full((2, side, side), kind != "glass", np.uint8)
             masks[1] = kind == "tumor"
-            found = self.library[kind, variant] = self.encoded(self.painted(0, 0, variant, masks[0], masks[1]))
+            found = self.library[kind, variant] = self.painted(0, 0, variant, masks[0], masks[1])
         return found
 
-    def painted(self, x0: int, y0: int, variant: int, tissue: Pixels, tumor: Pixels) -> Pixels:
-        period = self.tile if self.mosaic else PERIOD
-        counts, small, large = texture.node_counts(period, self.mpp)
-        rgb = np.empty((self.tile, self.tile, 3), np.uint8)
-        texture.draw(rgb, x0, y0, self.mpp, period, counts, small, large, self.seed, variant, tissue, tumor, self.margin, self.table, self.fibre)
-        return rgb
-
-    def encoded(self, rgb: Pixels) -> tuple[bytes, Pixels]:
+    def painted(self, x0: int, y0: int, variant: int, tissue: Pixels, tumor: Pixels) -> tuple[bytes, Pixels]:
+        rgb = painted(x0, y0, self.tile, self.mpp, self.grids, self.seed, variant, tissue, tumor, self.table, self.fibre)
         return encode(rgb, self.quality), halved(rgb)
 
 

@@ -1,0 +1,33 @@
+# make setup | demo | test | lint | bench    (each does what it needs of the others)
+SHELL := bash
+VENV := .venv
+BIN := $(VENV)/bin
+# Open MPI refuses root unless told, and containers often forbid its single-copy shared memory.
+export OMPI_ALLOW_RUN_AS_ROOT = 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
+export OMPI_MCA_btl_vader_single_copy_mechanism ?= none
+MPIRUN := mpirun --oversubscribe
+SOURCES := mpicamnet tests
+
+.PHONY: setup demo test lint bench clean
+
+setup:
+	@install/system.sh && install/python.sh $(VENV) dev
+
+demo: setup
+	@$(BIN)/mpicamnet synth runs/demo-slides
+	@$(MPIRUN) -n 2 $(BIN)/mpicamnet run configs/demo.yaml
+
+lint: setup
+	@$(BIN)/ruff check --quiet --line-length 160 --select E,F,I,UP,B,SIM $(SOURCES)
+	@$(BIN)/mypy $(SOURCES:tests=)
+
+test: lint
+	@$(BIN)/python -m pytest -q tests
+
+bench: setup
+	@$(BIN)/python -m pip install --quiet -c constraints.txt 'pyvips[binary]'
+	@$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,62 @@
+"""The rows of patches.h5, schema mpicamnet.patches/1: columns, digest of a row, texts. Knows no MPI."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+SCHEMA = "mpicamnet.patches/1"
+COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "slide": ("<i4", ()), "xy": ("<i8", (2,)), "label": ("i1", ()), "tumor_fraction": ("<f4", ()), "tissue_fraction": ("<f4", ()),
+    "white_share": ("<f4", ()), "black_share": ("<f4", ()), "row_digest": ("u1", (16,)),
+}
+STATUS_BYTES = 240
+
+
+@dataclass
+class Rows:
+    """Rows to be written, in row order. `columns`: arrays (n, ...) by name. `pixels` uint8 (n, p, p, 3), or `jpeg`: a bytes object per row."""
+
+    columns: dict[str, npt.NDArray[Any]]
+    pixels: npt.NDArray[np.uint8] | None
+    jpeg: list[bytes] | None
+
+    def __len__(self) -> int:
+        return len(self.columns["slide"])
+
+    @property
+    def jpeg_size(self) -> int:
+        return sum(map(len, self.jpeg)) if self.jpeg is not None else 0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(c.nbytes for c in self.columns.values()) + (self.pixels.nbytes if self.pixels is not None else 0) + self.jpeg_size
+
+
+def texts(values: list[str]) -> npt.NDArray[np.bytes_]:
+    """Strings as fixed-length UTF-8, which ranks can write without a heap."""
+    raw = [v.encode() for v in values]
+    return np.array(raw, h5py.string_dtype("utf-8", max([1, *map(len, raw)])))
+
+
+def statuses(values: list[str]) -> npt.NDArray[np.bytes_]:
+    return np.array([v.encode()[:STATUS_BYTES] for v in values], h5py.string_dtype("utf-8", STATUS_BYTES))
+
+
+def row_digest(slide: bytes, x: int, y: int, label: int, payload: Any) -> bytes:
+    """XXH3-128, canonical (big-endian): slide name, 0x00, x and y as int64 LE, label as int8, stored payload. `payload` None: coords only."""
+    h = xxhash.xxh3_128(b"%b\0%b%b%b" % (slide, x.to_bytes(8, "little", signed=True), y.to_bytes(8, "little", signed=True),
+                                         label.to_bytes(1, "little", signed=True)))
+    if payload is not None:
+        h.update(payload)
+    return h.digest()
+
+
+def most_jpeg_bytes(patch: int) -> int:
+    """The most bytes that a JPEG of a patch can take (libjpeg-turbo's tjBufSize, 4:2:0)."""
+    padded = -(-patch // 16) * 16
+    return padded * padded * 3 + 2048

@@ -1,0 +1,76 @@
+"""TensorFlow, started quietly and with as many threads as the config says. Nothing imports TensorFlow before `start_tensorflow` is called."""
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Generator
+from typing import Any
+
+from ..errors import UserError
+from ..ranks import Comm
+from ..ranks.fence import RankFault
+
+_threads: int | None = None  # what TensorFlow was started with in this process: it cannot be changed afterwards
+
+
+def start_tensorflow(threads: int) -> tuple[Any, Any]:
+    """The modules (tensorflow, keras), with `threads` threads within an operation and operations one by one.
+
+    Raises UserError where this process has started TensorFlow with another number of threads.
+    """
+    global _threads
+    if _threads is not None and _threads != threads:
+        raise UserError(f"`threads` is {threads} here and was {_threads} in the stage before", "train.threads, infer.threads",
+                        "TensorFlow takes one number in one process: make them equal, or run the stages apart")
+    first = _threads is None
+    if first:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _silence() if first else contextlib.nullcontext():
+        import keras
+        import tensorflow as tf
+    if first:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_op_determinism()
+        _threads = threads
+    return tf, keras
+
+
+@contextlib.contextmanager
+def _silence() -> Generator[None, None, None]:
+    """Swallow what C++ writes to stderr: TensorFlow greets at import, before its own log level holds. On an error all of it is shown."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as said:
+        kept = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def horovod(comm: Comm) -> Generator[Any, None, None]:
+    """Horovod's TensorFlow module, at work on `comm`; collective over it.
+
+    Errors that all ranks raise together end Horovod in order; after a fault of one rank the whole job is aborted, and waiting for it here
+    would hang.
+    """
+    import horovod.tensorflow as hvd
+
+    hvd.init(comm=comm)
+    try:
+        yield hvd
+    except (UserError, RankFault):
+        hvd.shutdown()
+        raise
+    hvd.shutdown()

@@ -1,0 +1,82 @@
+"""model.keras: a Keras file with one member more, `mpicamnet.json`, that says how the network must be fed and what it was made from."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UserError
+
+MEMBER = "mpicamnet.json"
+SCHEMA = "mpicamnet.model/1"
+
+
+@dataclass(frozen=True)
+class Card:
+    """How a network must be fed, and what comes out.
+
+    `patch`: side, px. `mpp`: um per px, None where the slides did not say. `level`: pyramid level, where `mpp` was not asked for.
+    `channels`: order. `normaliser`: in words; it is the network's first layer, so px go in as they are, 0 to 255. `output`: of `classes[1]`.
+    """
+
+    model: str
+    patch: int
+    mpp: float | None
+    level: int
+    channels: str
+    normaliser: str
+    output: str
+    classes: tuple[str, str]
+
+
+def weights_digest(weights: list[npt.NDArray[Any]]) -> str:
+    """Hex SHA-256 over shape, type and bytes of each array, in order."""
+    h = hashlib.sha256()
+    for w in weights:
+        h.update(f"{w.dtype.str}{w.shape}".encode() + np.ascontiguousarray(w).tobytes())
+    return h.hexdigest()
+
+
+def save_model(path: Path, model: Any, card: Card, config: dict[str, Any], config_digest: str) -> str:
+    """Write the network under its final name, whole; returns its content digest. By one rank."""
+    partial = path.with_name(path.name + ".partial")
+    saving = path.with_name(path.stem + ".partial" + path.suffix)  # Keras wants the suffix
+    model.save(saving)
+    content = weights_digest([w.numpy() for w in model.weights])
+    said = {"schema": SCHEMA, "feed": asdict(card), "config": config, "config_digest": config_digest, "content_digest": content}
+    with zipfile.ZipFile(saving, "a", zipfile.ZIP_DEFLATED) as z:
+        z.writestr(MEMBER, json.dumps(said, indent=1))
+    with saving.open("rb+") as f:
+        os.fsync(f.fileno())
+    saving.replace(partial)
+    partial.replace(path)
+    return content
+
+
+def read_card(path: Path) -> tuple[Card, str]:
+    """How the network in a file must be fed, and its content digest; raises UserError where the file does not say."""
+    try:
+        with zipfile.ZipFile(path) as z:
+            said = json.loads(z.read(MEMBER))
+        if said["schema"] != SCHEMA:
+            raise UserError(f"this model is of schema {said['schema']}, not {SCHEMA}", path, "train it with this version")
+        feed = {**said["feed"], "classes": tuple(said["feed"]["classes"])}
+        return Card(**feed), str(said["content_digest"])
+    except FileNotFoundError:
+        raise UserError("there is no such model", path, "run `mpicamnet train` first, or see `infer.model`") from None
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        raise UserError("this model does not say how it must be fed", path, "use one that `mpicamnet train` left") from None
+
+
+def load_model(path: Path) -> Any:
+    """The Keras model in a file; TensorFlow must have been started."""
+    import keras
+
+    return keras.saving.load_model(path, compile=False)

@@ -1,0 +1,103 @@
+"""Rounds on 1 to 7 ranks: same outcome, every failure told to all, nobody left waiting."""
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mpicamnet.errors import STOPPED, UserError
+from mpicamnet.ranks import Clock, Communicators, Rounds, Share, Signals, agree
+from tests.launch import on_ranks
+
+WEIGHTS = [3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 1, 1]
+
+
+class Odd:
+    """Keeps the odd numbers below each block's weight; the list of all, in block order, is what every number of ranks must give."""
+
+    def __init__(self, fail_in: str = "", rank: int = -1, me: int = 0, stop_at: int = -1):
+        self.put_down: list[tuple[int, list[int]]] = []
+        self.marks: list[tuple[int, int]] = []
+        self.fail_in, self.failing, self.stop_at = fail_in, rank == me, stop_at
+
+    def work(self, share: Share) -> list[int]:
+        if self.fail_in == "work" and self.failing:
+            raise UserError("no luck", "block", "try again")
+        if share.start <= self.stop_at < share.stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return [100 * b + i for b in range(share.start, share.stop) for i in range(WEIGHTS[b]) if i % 2]
+
+    def sizes(self, outcome: list[int] | None) -> tuple[int]:
+        return (len(outcome or []),)
+
+    def put(self, outcome: list[int], before: Any, total: Any) -> None:
+        if self.fail_in == "put" and self.failing:
+            raise OSError(28, "No space left on device")
+        self.put_down.append((int(before[0]), outcome))
+
+    def finished(self, blocks: int, before: Any) -> None:
+        if self.fail_in == "finished":
+            raise ValueError("a fault")
+        self.marks.append((blocks, int(before[0])))
+
+
+def walk(comms: Communicators, most: int, start: int, begun: int, fail_in: str = "", rank: int = -1, stop_at: int = -1) -> dict[str, Any]:
+    task = Odd(fail_in, rank, comms.world.rank, stop_at)
+    rounds: Rounds[list[int]] = Rounds(comms.world, np.array(WEIGHTS, np.int64), most, Clock(), Signals())
+    error = ""
+    try:
+        total = rounds.run(task, start, np.array([begun]), lambda blocks: None).tolist()
+    except Exception as e:
+        error, total = f"{type(e).__name__} {getattr(e, 'code', '')}: {e}", []
+    agree(comms.world, None)  # nobody is still waiting elsewhere
+    return {"rows": task.put_down, "marks": task.marks, "total": total, "error": error}
+
+
+def put_together(outcomes: list[dict[str, Any]]) -> list[int]:
+    placed = sorted((at, rows) for o in outcomes for at, rows in o["rows"] if rows)
+    out: list[int] = []
+    for at, rows in placed:
+        assert at == len(out), "a gap or an overlap"
+        out += rows
+    return out
+
+
+EXPECTED = [100 * b + i for b, w in enumerate(WEIGHTS) for i in range(w) if i % 2]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7, 14])
+def test_any_number_of_ranks_gives_the_same_rows_at_the_same_places(ranks: int) -> None:
+    for most in (6, 9, 1000):
+        outcomes = on_ranks(ranks, walk, most, 0, 0)
+        assert put_together(outcomes) == EXPECTED
+        assert all(o["total"] == [len(EXPECTED)] for o in outcomes)
+        assert outcomes[0]["marks"][-1] == [len(WEIGHTS), len(EXPECTED)]
+
+
+def test_marks_name_only_blocks_that_are_put_and_a_later_start_goes_on_from_any_of_them() -> None:
+    whole = on_ranks(2, walk, 6, 0, 0)
+    for blocks, rows in whole[0]["marks"]:
+        assert rows == sum(w // 2 for w in WEIGHTS[:blocks])
+    blocks, rows = whole[0]["marks"][1]
+    rest = on_ranks(3, walk, 9, blocks, rows)
+    assert sorted(sum((r for o in rest for _, r in o["rows"]), [])) == EXPECTED[rows:]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize(("fail_in", "words"), [("work", "UserError 2: no luck: block: try again"), ("put", "UserError 74: no space left on device"),
+                                                ("finished", "RankFault : rank 0:")])
+def test_a_failure_anywhere_is_raised_on_all_ranks_in_the_same_words(ranks: int, fail_in: str, words: str) -> None:
+    outcomes = on_ranks(ranks, walk, 6, 0, 0, fail_in, ranks - 1)
+    assert all(o["error"].startswith(words) for o in outcomes), outcomes
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_a_signal_to_one_rank_stops_all_and_what_was_done_is_marked(ranks: int) -> None:
+    outcomes = on_ranks(ranks, walk, 6, 0, 0, "", -1, 2)
+    assert all(f"UserError {STOPPED}" in o["error"] for o in outcomes), outcomes
+    blocks, rows = outcomes[0]["marks"][-1]
+    assert 2 < blocks < len(WEIGHTS)
+    assert put_together(outcomes) == EXPECTED[:rows]
