@@ -69,6 +69,7 @@ def _prepare(comms: Communicators, config_path: Path, overrides: list[str]) -> t
     world = comms.world
     found: tuple[cfg.Config, list[SlideRecord], str] | None = None
     with fence(world):
+        _refuse_serial_hdf5()
         if world.rank == 0:
             config = cfg.load(config_path, overrides)
             records = catalogue(config.data)
@@ -79,6 +80,13 @@ def _prepare(comms: Communicators, config_path: Path, overrides: list[str]) -> t
                 raise file_system_error(e, config.work) from None
     told: tuple[cfg.Config, list[SlideRecord], str] = world.bcast(found, root=0)
     return told
+
+
+def _refuse_serial_hdf5() -> None:
+    import h5py
+
+    if not h5py.get_config().mpi:
+        raise UserError("this h5py is serial, built without MPI", h5py.__file__, "say `make setup`, which builds it on parallel HDF5")
 
 
 def _state(comms: Communicators, stage: Stage, config: cfg.Config, slides_digest: str) -> State:

@@ -52,7 +52,7 @@ class Filler:
              end: tuple[int, int]) -> Filled:
         """Read the patches at x, y (n,) target px into `out`, uint8 (n, side, side, 3).
 
-        `end`: where the block in hand ends (x, y), target px; tiles beyond it are kept for its neighbours.
+        `end`: where the work in hand ends (x, y), target px; tiles that reach beyond it are kept for what comes next.
         """
         if resolution.scale == 1:
             return self._fill(record, resolution.level, x, y, out, end)

@@ -97,10 +97,7 @@ def plan_slide(record: SlideRecord, index: int, config: Config, stride: int) -> 
             outlines = read_annotation(record.annotation)
             check_annotation(outlines, slide)
         mask, mask_downsample = tissue_mask(slide, config.tissue)
-        x, y = grid.windows()
-        fraction = tissue_fractions(mask, mask_downsample, grid.level0(x), grid.level0(y), grid.patch * grid.downsample)
-        on_tissue = fraction >= config.tissue.min_fraction if mask.any() else np.zeros(len(x), bool)
-        windows = np.bincount(grid.block_of(x[on_tissue], y[on_tissue]), minlength=grid.blocks).astype(np.int32)
+        windows = np.array([len(_windows_on_tissue(mask, mask_downsample, grid, config, b)[0]) for b in range(grid.blocks)], np.int32)
         return SlidePlan(record, index, slide.width, slide.height, slide.mpp, slide.vendor, resolution, grid,
                          zlib.compress(np.packbits(mask).tobytes(), 1), mask.shape, mask_downsample, shapely.to_wkb(outlines),
                          not outlines.is_empty, int(mask.sum()), windows)
@@ -108,10 +105,23 @@ def plan_slide(record: SlideRecord, index: int, config: Config, stride: int) -> 
 
 def window_candidates(plan: SlidePlan, config: Config, block: int) -> Candidates:
     """The dense windows of one block that stand on tissue, by y, then x."""
-    x, y = plan.grid.windows(block)
-    fraction = tissue_fractions(tissue_of(plan), plan.mask_downsample, plan.grid.level0(x), plan.grid.level0(y), plan.side)
+    return candidates_at(plan, config, *_windows_on_tissue(tissue_of(plan), plan.mask_downsample, plan.grid, config, block))
+
+
+def _windows_on_tissue(mask: npt.NDArray[np.bool_], downsample: float, grid: Grid, config: Config, block: int) \
+        -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """x, y (target px) and tissue fraction of a block's windows on tissue. Looks at the block's piece of the mask: sums over all of a large one are slow."""
+    x, y = grid.windows(block)
+    x0, y0, side = grid.level0(x), grid.level0(y), grid.patch * grid.downsample
+    if len(x) == 0:
+        return x, y, np.zeros(0, np.float32)
+    left, top = int(x0.min() // downsample), int(y0.min() // downsample)
+    piece = mask[top:int((y0.max() + side) // downsample) + 2, left:int((x0.max() + side) // downsample) + 2]
+    if not piece.any():
+        return x[:0], y[:0], np.zeros(0, np.float32)
+    fraction = tissue_fractions(piece, downsample, x0 - left * downsample, y0 - top * downsample, side)  # type: ignore[arg-type]
     on_tissue = fraction >= config.tissue.min_fraction
-    return candidates_at(plan, config, x[on_tissue], y[on_tissue], fraction[on_tissue])
+    return x[on_tissue], y[on_tissue], fraction[on_tissue]
 
 
 def candidates_at(plan: SlidePlan, config: Config, x: npt.NDArray[np.int64], y: npt.NDArray[np.int64],

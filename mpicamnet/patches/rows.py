@@ -62,13 +62,14 @@ class Reader:
         jpegs: list[bytes] = []
         used = 0
         for i in range(start, stop):
-            plan, unit = self._unit(units, i)
-            verdicts, px = self._read(plan, unit, buffer[used:])
+            plan, unit, end = self._unit(units, i)
+            verdicts, px = self._read(plan, unit, end, buffer[used:])
             keep = ~verdicts.bad if self._chosen else verdicts.passes(self._config.extract)
-            n = compact(px.reshape(len(px), -1), keep)
+            flat = px.reshape(len(px), -1)
+            n = compact(flat, keep)
             payloads: Iterable[Any] = [None] * n
             if storage == "pixels":
-                payloads = px[:n].reshape(n, -1)
+                payloads = flat[:n]
                 used += n
             elif storage == "jpeg":
                 payloads = [imagecodecs.jpeg8_encode(p, level=quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420") for p in px[:n]]
@@ -78,15 +79,21 @@ class Reader:
             {name: np.zeros((0, *shape), kind) for name, (kind, shape) in COLUMNS.items()}
         return Rows(joined, buffer[:used] if storage == "pixels" else None, jpegs if storage == "jpeg" else None)
 
-    def _unit(self, units: Units, i: int) -> tuple[SlidePlan, Candidates]:
-        slide = int(units.slide[i])
-        return self._plans[slide], self._candidates(slide, int(units.block[i])).take(slice(int(units.first[i]), int(units.last[i])))
+    def _unit(self, units: Units, i: int) -> tuple[SlidePlan, Candidates, tuple[int, int]]:
+        """A unit's slide, its candidates, and where it ends (x, y)."""
+        slide, block, first, last = int(units.slide[i]), int(units.block[i]), int(units.first[i]), int(units.last[i])
+        plan, every = self._plans[slide], self._candidates(slide, block)
+        unit = every.take(slice(first, last))
+        grid = plan.grid
+        right = (block % grid.columns + 1) * grid.block
+        # The rest of a block goes on at the row where this part of it ends.
+        below = (block // grid.columns + 1) * grid.block if last == len(every) else int(unit.y[-1])
+        return plan, unit, (right, below)
 
-    def _read(self, plan: SlidePlan, unit: Candidates, buffer: npt.NDArray[np.uint8]) -> tuple[Verdicts, npt.NDArray[np.uint8]]:
+    def _read(self, plan: SlidePlan, unit: Candidates, end: tuple[int, int], buffer: npt.NDArray[np.uint8]) -> tuple[Verdicts, npt.NDArray[np.uint8]]:
         px = buffer[:len(unit)]
         side = self._config.data.patch
-        end = tuple(int((v.max() // plan.grid.block + 1) * plan.grid.block) for v in (unit.x, unit.y))
-        filled = self._filler.fill(plan.record, plan.resolution, unit.x, unit.y, px, (end[0], end[1]))
+        filled = self._filler.fill(plan.record, plan.resolution, unit.x, unit.y, px, end)
         if filled.error is not None:
             self.errors.setdefault(plan.index, filled.error)
         s = shares(filled.counts, side)

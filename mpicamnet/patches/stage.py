@@ -26,6 +26,7 @@ from .units import Units, unit_rows, units_at, units_of
 
 PHASES = ["plan", "select", "read", "decode", "wait", "write", "finish", "stage"]
 NO_TISSUE = "no tissue"
+LEAST_ROUNDS = 24
 
 
 def run(job: Job) -> None:
@@ -79,7 +80,8 @@ def _open_store(job: Job, plans: dict[int, SlidePlan], problems: dict[int, Slide
             found = left_behind(path, job.digest)
     mark, why = world.bcast(found, root=0)
     if mark is not None:
-        job.log.say(f"  going on after {mark.total:,} blocks and {mark.rows:,} rows of an earlier run")
+        if mark.rows:
+            job.log.say(f"  going on after {mark.total:,} blocks and {mark.rows:,} rows of an earlier run")
         return mark, Store.reopen(path, world, config.extract)
     if why:
         job.log.say(f"  {why}")
@@ -122,8 +124,7 @@ class Extraction:
     def __init__(self, job: Job, store: Store):
         self.job = job
         extract, patch = job.config.extract, job.config.data.patch
-        row = patch * patch * 3
-        self.most = max((extract.buffer << 20) // row, unit_rows(patch))
+        self.most = max((extract.buffer << 20) // (patch * patch * 3), unit_rows(patch))
         self.filler = Filler(extract, job.config.data.reader)
         self.noted: set[int] = set()
         self._store = store
@@ -140,7 +141,10 @@ class Extraction:
         """Write the rows of all units, from where `mark` stands; collective."""
         self._units, self._reader, self._mark = units, reader, mark
         reach = np.concatenate(([0], np.cumsum(units.weights)))
-        rounds: Rounds[Rows] = Rounds(self.job.comms.world, units.weights, self.most, self.job.clock, self.job.signals)
+        world = self.job.comms.world
+        # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones.
+        most = min(self.most, max(int(units.weights.max(initial=1)), int(reach[-1]) // (LEAST_ROUNDS * world.size)))
+        rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
         rows, size = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes]), lambda blocks: progress.update(int(reach[blocks]))).tolist()
         self.job.clock.seconds["decode"] = self.filler.decode_seconds
         return Mark(mark.slides, len(units), mark.total - mark.blocks + len(units), rows, size)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".xml", ".geojson", ".json", ".tif", ".tiff")
 # Groups and classes that are cut out of the tumour. Camelyon16 calls them _2, Camelyon17 "normal"; ASAP users write the others.
-EXCLUDED = frozenset({"_2", "2", "normal", "exclusion", "exclude", "excluded", "none_tumor", "non_tumor", "nontumor", "no_tumor", "not_tumor", "healthy",
-                      "benign", "negative", "hole", "holes", "background", "ignore", "ignore*"})
+EXCLUDED = frozenset({"_2", "2", "normal", "exclusion", "exclude", "excluded", "none_tumor", "non_tumor", "nontumor", "no_tumor",
+                      "not_tumor", "healthy", "benign", "negative", "hole", "holes", "background", "ignore", "ignore*"})
 _LEAST_INSIDE = 0.5
 
 
@@ -27,7 +27,7 @@ def read_annotation(path: str | Path) -> Polygon | MultiPolygon:
     """The tumour of an annotation file, in level-0 px.
 
     ASAP XML (.xml), QuPath GeoJSON (.geojson, .json), Camelyon16 outlines as JSON (.json), or a mask (.tif: px of 1 or above 2 are tumour).
-    A file without outlines gives an empty MultiPolygon. Raises SlideError where the file cannot be read as one of these, with the place in it.
+    A file without outlines gives an empty MultiPolygon. Raises SlideError where the file cannot be read as one of these, with the place.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -65,7 +65,8 @@ def check_annotation(polygons: Polygon | MultiPolygon, slide: Slide) -> None:
     if inside < _LEAST_INSIDE:
         left, top, right, bottom = (round(b) for b in polygons.bounds)
         raise SlideError(f"{1 - inside:.0%} of the annotation lies outside the slide", slide.name,
-                         f"it spans x {left} to {right}, y {top} to {bottom}, the slide has {slide.width} x {slide.height} px: the annotation of another slide?")
+                         f"it spans x {left} to {right}, y {top} to {bottom}, the slide has {slide.width} x {slide.height} px: "
+                         "the annotation of another slide?")
 
 
 def _mended(g: BaseGeometry) -> BaseGeometry:

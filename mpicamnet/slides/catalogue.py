@@ -1,12 +1,13 @@
 """The slides of a config, in their fixed order: found by layout, filtered, each with its outlines and its stage.
 
-One rank calls this and tells the others. Only the folders that a layout names are listed, so that a large tree on a shared file system is not walked.
+One rank calls this and tells the others. Only the folders that a layout names are listed, so that a large tree on a shared file system is
+not walked.
 """
 from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..config import Data
@@ -33,23 +34,27 @@ def catalogue(data: Data) -> list[SlideRecord]:
         paths = " and ".join(r.path for r in found if r.name == twice[0])
         raise UserError(f"two slides are called {twice[0]}", paths, "names must differ, as files and rows are named after them: rename one")
     found = [replace(r, background=background_of(r.stage, r.annotation)) for r in found]
-    for key, wanted, of in (("centers", data.centers, lambda r: r.center), ("patients", data.patients, lambda r: r.patient),
-                            ("slides", data.slides, lambda r: r.name)):
-        if wanted is not None:
-            found = _filtered(found, f"data.{key}", wanted, of, where)
+    if data.centers is not None:
+        found = _filtered(found, "data.centers", data.centers, lambda r: r.center, where)
+    if data.patients is not None:
+        found = _filtered(found, "data.patients", data.patients, lambda r: r.patient, where)
+    if data.slides is not None:
+        found = _filtered(found, "data.slides", data.slides, lambda r: r.name, where)
     return sorted(found, key=lambda r: (r.center, r.patient, r.node, r.name))
 
 
-def _filtered(records: list[SlideRecord], key: str, wanted: Iterable[int | str], of: object, where: str) -> list[SlideRecord]:
-    assert callable(of)
+def _filtered(records: list[SlideRecord], key: str, wanted: Iterable[int | str], of: Callable[[SlideRecord], int | str],
+              where: str) -> list[SlideRecord]:
     there = {of(r) for r in records}
     for value in wanted:
         if value not in there:
+            names, numbers = sorted(t for t in there if isinstance(t, str)), sorted(t for t in there if isinstance(t, int))
             if isinstance(value, str):
-                near = difflib.get_close_matches(value, sorted(there), 1, 0.0)
+                near = difflib.get_close_matches(value, names, 1, 0.0)
                 mend = f"did you mean {near[0]}?" if near else "there is none"
             else:
-                mend = f"the nearest is {min(there, key=lambda t: (abs(t - value), t))}"
+                at = value
+                mend = f"the nearest is {min(numbers, key=lambda t: abs(t - at))}" if numbers else "there is none"
             raise UserError(f"`{key}` names {value}, which is not there", where, mend)
     kept = set(wanted)
     return [r for r in records if of(r) in kept]

@@ -1,4 +1,4 @@
-"""From the bytes of a TIFF tile to RGB: which compressions we decode, and a function that decodes them, straight into a buffer where the codec can."""
+"""From the bytes of a TIFF tile to RGB: which compressions we decode, and how; straight into a buffer where the codec can."""
 from __future__ import annotations
 
 import struct
@@ -30,7 +30,8 @@ def refusal(d: Directory, vendor: str) -> str:
     """Why this directory's tiles are not ours to decode; "" where they are."""
     compression, photometric = d.number(ifd.COMPRESSION, 1), d.number(ifd.PHOTOMETRIC, -1)
     bits = d.tags.get(ifd.BITS)
-    if compression not in (NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, J2K_YCBCR, J2K_RGB) or (compression in (J2K_YCBCR, J2K_RGB) and vendor != "aperio"):
+    ours = (NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, J2K_YCBCR, J2K_RGB) if vendor == "aperio" else (NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE)
+    if compression not in ours:
         return f"unsupported compression {compression_name(compression)}"
     if bits is None or len(bits) != 3 or set(bits.tolist()) != {8} or d.number(ifd.SAMPLES, 1) != 3 or d.number(ifd.SAMPLE_FORMAT, 1) != 1:
         return "its px are not three channels of 8 bits"
@@ -57,17 +58,18 @@ def decoder(d: Directory) -> Decode:
     compression = d.number(ifd.COMPRESSION, 1)
     shape = (d.number(ifd.TILE_HEIGHT), d.number(ifd.TILE_WIDTH), 3)
     if compression == JPEG:
-        # The photometric tag, not the JPEG's markers, says what the channels are (Aperio writes RGB without an Adobe marker): as libtiff does it.
+        # As libtiff does it: the photometric tag, not the JPEG's markers, says what the channels are (Aperio writes RGB without a marker).
         colours = "RGB" if d.number(ifd.PHOTOMETRIC) == RGB else "YCBCR"
         decode: Decode = partial(imagecodecs.jpeg8_decode, tables=d.tags.get(ifd.JPEG_TABLES), colorspace=colours, outcolorspace="RGB")
         return decode
     if compression in (J2K_YCBCR, J2K_RGB):
         return partial(_j2k, imagecodecs.jpeg2k_decode, compression == J2K_YCBCR)
-    unpack: Any = {NONE: None, LZW: imagecodecs.lzw_decode, DEFLATE: imagecodecs.deflate_decode, OLD_DEFLATE: imagecodecs.deflate_decode}[compression]
+    unpack: Any = {NONE: None, LZW: imagecodecs.lzw_decode}.get(compression, imagecodecs.deflate_decode)
     return partial(_plain, unpack, shape, d.number(ifd.PREDICTOR, 1) == 2)
 
 
-def _plain(unpack: Callable[..., bytes] | None, shape: tuple[int, int, int], predictor: bool, data: bytes, out: Pixels | None = None) -> Pixels:
+def _plain(unpack: Callable[..., bytes] | None, shape: tuple[int, int, int], predictor: bool, data: bytes,
+           out: Pixels | None = None) -> Pixels:
     size = shape[0] * shape[1] * shape[2]
     raw = data if unpack is None else unpack(data, out=size)
     if len(raw) < size:

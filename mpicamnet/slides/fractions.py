@@ -1,8 +1,8 @@
 """Exact areas of polygons clipped by many equal squares, compiled.
 
-Green's theorem: the area of a polygon inside [x0, x1] x [y0, y1] is the signed sum, over its edges, of the area between the edge (clipped to
-x0..x1, its height clamped to y0..y1) and the line y = y0. Edges are cut at the borders of columns as wide as a square, so that each square
-looks at the edges of two or three columns only.
+Green's theorem: the area of a polygon inside [x0, x1] x [y0, y1] is the signed sum, over its edges, of the area between the edge (clipped
+to x0..x1, its height clamped to y0..y1) and the line y = y0. Edges are cut at the borders of columns as wide as a square, so that each
+square looks at the edges of a few columns only.
 """
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Floats = npt.NDArray[np.float64]
 
 @numba.njit(nogil=True, cache=True)
 def add_fractions(edges: Floats, x: Floats, y: Floats, side: float, out: Floats) -> None:
-    """Add to `out` (n,) the share of each square (corner x, y) inside the rings whose edges (m, 4) are x0, y0, x1, y1; shells counter-clockwise, y up."""
+    """Add to `out` (n,) the share of each square (corner x, y) inside the rings whose edges (m, 4) are x0, y0, x1, y1.
+
+    Shells run counter-clockwise where y points up (clockwise on the screen), holes the other way.
+    """
     left = edges[0, 0]
     right = left
     bottom = edges[0, 1]
@@ -38,7 +41,10 @@ def add_fractions(edges: Floats, x: Floats, y: Floats, side: float, out: Floats)
 
 @numba.njit(nogil=True, cache=True)
 def _columns(edges: Floats, left: float, side: float, columns: int) -> tuple[npt.NDArray[np.int64], Floats]:
-    """The edges cut at the column borders, sorted by column: where each column begins (columns + 1,), and the pieces (k, 4). Upright edges have no area below."""
+    """The edges cut at the column borders, sorted by column: where each column begins (columns + 1,), and the pieces (k, 4).
+
+    Upright edges have no area below and are left out.
+    """
     begin = np.zeros(columns + 1, np.int64)
     pieces = np.empty((0, 4))
     for fill in range(2):

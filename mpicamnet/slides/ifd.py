@@ -19,11 +19,13 @@ SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION = 254, 256, 
 ORIENTATION, SAMPLES, X_RESOLUTION, Y_RESOLUTION, PLANAR, RESOLUTION_UNIT, SOFTWARE = 274, 277, 282, 283, 284, 296, 305
 PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, SAMPLE_FORMAT, JPEG_TABLES = 317, 322, 323, 324, 325, 339, 347
 IMAGE_DEPTH = 32997
-_WANTED = frozenset({SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, ORIENTATION, SAMPLES, X_RESOLUTION, Y_RESOLUTION, PLANAR,
-                     RESOLUTION_UNIT, SOFTWARE, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, SAMPLE_FORMAT, JPEG_TABLES, IMAGE_DEPTH})
+_WANTED = frozenset({SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, ORIENTATION, SAMPLES, X_RESOLUTION, Y_RESOLUTION,
+                     PLANAR, RESOLUTION_UNIT, SOFTWARE, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, SAMPLE_FORMAT,
+                     JPEG_TABLES, IMAGE_DEPTH})
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 10: "i4", 11: "f4", 12: "f8", 13: "u4",
           16: "u8", 17: "i8", 18: "u8"}
 _RATIONAL = (5, 10)
+_TEXTS = (DESCRIPTION, SOFTWARE)
 _MOST_DIRECTORIES = 1000  # a chain longer than this is a damaged file, not a slide
 
 
@@ -93,7 +95,7 @@ def _directory(fd: int, size: int, path: Path, offset: int, order: str, big: boo
     for k in range(entries):
         entry = raw[k * entry_bytes:(k + 1) * entry_bytes]
         tag, kind = struct.unpack(order + "HH", entry[:4])
-        if tag not in _WANTED or kind not in _TYPES:
+        if tag not in _WANTED or kind not in _TYPES or (kind == 2) != (tag in _TEXTS):
             continue
         (count,) = struct.unpack(unsigned, entry[4:4 + word])
         dtype = np.dtype(_TYPES[kind]).newbyteorder("<" if order == "<" else ">")
@@ -118,5 +120,6 @@ def _value(tag: int, kind: int, data: bytes, dtype: np.dtype[Any]) -> Any:
 
 def _bytes(fd: int, size: int, path: Path, offset: int, length: int) -> bytes:
     if offset + length > size:
-        raise SlideError("the file is truncated", path, f"a TIFF directory needs byte {offset + length:,}, but it ends at {size:,}: copy it again")
+        raise SlideError("the file is truncated", path,
+                         f"a TIFF directory needs byte {offset + length:,}, but it ends at {size:,}: copy it again")
     return os.pread(fd, length, offset)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ def json_outlines(text: bytes, path: Path) -> Outlines:
             return _camelyon(tree.get("positive"), path), _camelyon(tree.get("negative"), path)
         return _geojson(tree, path)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
-        raise SlideError("the annotation is neither GeoJSON nor Camelyon16's outlines", path, f"unexpected {type(e).__name__}: {e}") from None
+        raise SlideError("the annotation is neither GeoJSON nor Camelyon16's outlines", path,
+                         f"unexpected {type(e).__name__}: {e}") from None
 
 
 def _camelyon(items: Any, path: Path) -> list[BaseGeometry]:
@@ -90,4 +92,6 @@ def _ring(points: Any, name: str, path: Path) -> list[tuple[float, float]]:
     ring = [(float(p[0]), float(p[1])) for p in points]
     if len(ring) < 3:
         raise SlideError(f"annotation `{name}` has {len(ring)} points", path, "an outline needs at least 3: delete it, or draw it anew")
+    if not all(math.isfinite(v) for p in ring for v in p):
+        raise SlideError(f"annotation `{name}` has a coordinate that is no number", path, "delete it, or draw it anew")
     return ring

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
 TUMOR, NORMAL, UNKNOWN = 1, 0, -1
-# A patch inside or outside all outlines gives 1 or 0 but for rounding (below 1e-11); labels compare with 0 exactly, so what is nearer is snapped.
+# A patch inside or outside all outlines gives 1 or 0 but for rounding (below 1e-11). Labels compare with 0 exactly, so it is snapped.
 _ROUNDING = 1e-9
 
 
@@ -51,7 +51,7 @@ def labels(tumor_fraction: npt.NDArray[np.float32], background: int, label: Labe
 
 
 def _edges(polygons: Polygon | MultiPolygon) -> npt.NDArray[np.float64]:
-    """The edges (m, 4) x0, y0, x1, y1 of all rings: shells clockwise on the screen, holes against it, so that areas add up with their sign."""
+    """The edges (m, 4) x0, y0, x1, y1 of all rings: shells clockwise on the screen, holes against it."""
     import shapely
     from shapely.geometry.polygon import orient
     rings = [np.asarray(r.coords)[:, :2] for p in shapely.get_parts(polygons) for q in [orient(p, 1.0)] for r in (q.exterior, *q.interiors)]

@@ -52,13 +52,14 @@ def camelyon17(data: Data) -> list[SlideRecord]:
 
 
 def camelyon16(data: Data) -> list[SlideRecord]:
-    """Folders tumor, normal and test (also training/tumor, testing/images, ...); what a slide is, its name or the test set's reference says.
+    """Folders tumor, normal and test (also training/tumor, testing/images, ...); its name or the test set's reference says what a slide is.
 
     A slide of the challenge is a patient of its own, and its file does not say the centre: both are -1.
     """
     root = _root(data)
-    folders = [f for f in _folders(root)]
-    folders += [g for f in folders if f.name.lower() in ("training", "train", "trainingdata", "testing", "test", "testset") for g in _folders(f)]
+    parents = ("training", "train", "trainingdata", "testing", "test", "testset")
+    folders = _folders(root)
+    folders += [g for f in folders if f.name.lower() in parents for g in _folders(f)]
     wanted = ("tumor", "normal", "train_tumor", "train_normal", "test", "testing", "testset", "images")
     notes = ("lesion_annotations", "annotations", "xml", "evaluation", "ground_truth")
     note_folders = [root, *(f for f in folders if f.name.lower() in (*notes, "test", "testing", "testset"))]
@@ -79,7 +80,7 @@ def camelyon16(data: Data) -> list[SlideRecord]:
 
 
 def folder(data: Data) -> list[SlideRecord]:
-    """Every slide right in the root; outlines beside them or in `data.annotations`; stages from a `stage_labels.csv` in the root, if there."""
+    """Every slide right in the root; outlines beside them or in `data.annotations`; stages from `stage_labels.csv`, if it is there."""
     root = _root(data)
     notes = root
     if data.annotations is not None:
@@ -101,7 +102,7 @@ LAYOUTS: dict[str, Callable[[Data], list[SlideRecord]]] = {"camelyon17": camelyo
 
 
 def stage_labels(path: Path) -> dict[str, str]:
-    """Slide name (lower case, no suffix) -> stage, of a table in Camelyon17's format: `patient,stage`; lines of patients (.zip) are passed over."""
+    """Slide name (lower case, no suffix) -> stage, of a table as Camelyon17's: `patient,stage`; lines of patients (.zip) are left out."""
     stages: dict[str, str] = {}
     for line, row in _table(path, ("patient", "stage")):
         name, stage = row["patient"].strip(), row["stage"].strip().lower()

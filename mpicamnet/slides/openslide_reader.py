@@ -59,7 +59,8 @@ class OpenSlideSlide:
             return None
         if out is None:
             out = np.empty((lv.tile_height, lv.tile_width, 3), np.uint8)
-        self._read(round(column * lv.tile_width * lv.downsample), round(row * lv.tile_height * lv.downsample), level, out, f"tile {column}, {row}")
+        x, y = round(column * lv.tile_width * lv.downsample), round(row * lv.tile_height * lv.downsample)
+        self._read(x, y, level, out, f"tile {column}, {row}")
         return out
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
@@ -103,7 +104,8 @@ def _in_words(error: str, path: Path) -> tuple[str, Path, str]:
     """OpenSlide's error as what, where, how to mend."""
     compression = re.search(r"compression: (\d+)", error)
     if compression:
-        return f"unsupported compression {compression_name(int(compression[1]))}", path, "convert it to JPEG tiles, e.g. vips tiffsave --tile --pyramid -Q 90"
+        name = compression_name(int(compression[1]))
+        return f"unsupported compression {name}", path, "convert it to JPEG tiles, e.g. vips tiffsave --tile --pyramid --compression jpeg"
     return "the slide cannot be opened", path, error
 
 

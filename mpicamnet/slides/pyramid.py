@@ -15,6 +15,7 @@ from .ifd import Directory
 from .slide import Level
 
 _REDUCED = 1
+_LARGEST_TILE = 64 << 20  # px: more is damage, and would not fit into memory
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ def pyramid_of(directories: list[Directory], vendor: str, path: Path) -> Pyramid
     for d in tiled:
         if min(d.number(t) for t in (ifd.WIDTH, ifd.HEIGHT, ifd.TILE_WIDTH, ifd.TILE_HEIGHT)) < 1:
             raise SlideError(f"TIFF directory {d.index} has no size", path, "the file is damaged: copy it again")
+        if d.number(ifd.TILE_WIDTH) * d.number(ifd.TILE_HEIGHT) > _LARGEST_TILE:
+            raise SlideError(f"TIFF directory {d.index} has tiles of {d.number(ifd.TILE_WIDTH)} x {d.number(ifd.TILE_HEIGHT)} px", path,
+                             "the file is damaged, or must be converted to smaller tiles")
     if vendor == "aperio":
         return _aperio(tiled)
     reduced = [d for d in tiled if d.index == 0 or d.number(ifd.SUBFILE) & _REDUCED]
@@ -76,15 +80,18 @@ def _aperio(tiled: list[Directory]) -> Pyramid:
 
 
 def _philips(directories: list[Directory], path: Path) -> Pyramid:
-    """Levels are padded to whole tiles, so that their sizes are not the slide's: the pixel spacings in the XML give the downsamples, rounded to whole
-    numbers, and these give the sizes."""
+    """Levels are padded to whole tiles, so that their sizes are not the slide's.
+
+    The px spacings in the XML give the downsamples, rounded to whole numbers, and these give the sizes.
+    """
     try:
         root = ET.fromstring(directories[0].text(ifd.DESCRIPTION))
     except ET.ParseError as e:
         raise SlideError("the Philips XML cannot be read", path, str(e)) from None
     spacings = [s for image in _whole_slide_images(root) for s in _spacings(image)]
     if len(spacings) != len(directories):
-        raise SlideError(f"the Philips XML tells {len(spacings)} levels, the file holds {len(directories)}", path, "the file is damaged: copy it again")
+        raise SlideError(f"the Philips XML tells {len(spacings)} levels, the file holds {len(directories)}", path,
+                         "the file is damaged: copy it again")
     x0, y0 = spacings[0]
     downsamples = [float(int((x / x0 + y / y0) / 2 + 0.5)) for x, y in spacings]
     own = [v for image in _whole_slide_images(root) for v in _attributes(image, "DICOM_PIXEL_SPACING")]

@@ -1,4 +1,4 @@
-"""What the catalogue knows of a slide, and a digest of all of it: two runs with the same digest work on the same slides, outlines and labels."""
+"""What the catalogue knows of a slide, and a digest of it: runs with the same digest work on the same slides, outlines and labels."""
 from __future__ import annotations
 
 import hashlib
@@ -17,8 +17,8 @@ class SlideRecord:
     """A slide of the catalogue.
 
     `center`, `patient`, `node`: -1 where unknown. `stage`: negative, itc, micro, macro, or "" where unknown. `annotation`: the path of its
-    outlines. `background`: the label outside the outlines, 0 where the slide is negative or annotated, else -1. `mpp`: um per px of level 0,
-    where the table says so.
+    outlines. `background`: the label outside the outlines, 0 where the slide is negative or annotated, else -1. `mpp`: um per px of
+    level 0, where the table says so.
     """
     name: str
     path: str

@@ -37,14 +37,16 @@ def resolve(slide: Slide, level: int = 0, mpp: float | None = None) -> Resolutio
         downsample = slide.level_of(level).downsample
         return Resolution(level, 1.0, downsample, slide.mpp and slide.mpp * downsample)
     if slide.mpp is None:
-        raise SlideError(f"data.mpp is {mpp:g}, but {slide.mpp_note}", slide.name, "give it in column mpp of layout csv, or set data.level instead")
+        raise SlideError(f"data.mpp is {mpp:g}, but {slide.mpp_note}", slide.name,
+                         "give it in column mpp of layout csv, or set data.level instead")
     steps = [slide.mpp * lv.downsample for lv in slide.levels]
     nearest = min(range(len(steps)), key=lambda i: (abs(steps[i] - mpp), i))
     if abs(steps[nearest] - mpp) <= _SAME * mpp:
         return Resolution(nearest, 1.0, slide.levels[nearest].downsample, steps[nearest])
     finer = [i for i, step in enumerate(steps) if step < mpp]
     if not finer:
-        raise SlideError(f"data.mpp is {mpp:g}, finer than the slide's {slide.mpp:g} um per px", slide.name, f"set data.mpp to {slide.mpp:g} or more")
+        raise SlideError(f"data.mpp is {mpp:g}, finer than the slide's {slide.mpp:g} um per px", slide.name,
+                         f"set data.mpp to {slide.mpp:g} or more")
     best = max(finer, key=lambda i: (steps[i], -i))
     return Resolution(best, mpp / steps[best], slide.levels[best].downsample * mpp / steps[best], mpp)
 

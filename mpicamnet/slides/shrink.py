@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 
 @numba.njit(nogil=True, cache=True)
-def area_means(px: npt.NDArray[np.uint8], left: int, top: int, u: float, v: float, scale: float, out: npt.NDArray[np.uint8]) -> None:
-    """Fill `out` (n, n, 3) with the means of `px` (h, w, 3) over squares of side `scale`, the first one's corner at column left + u, row top + v."""
+def area_means(px: npt.NDArray[np.uint8], left: int, top: int, u: float, v: float, scale: float,
+               out: npt.NDArray[np.uint8]) -> None:
+    """Fill `out` (n, n, 3) with means of `px` (h, w, 3) over squares of side `scale`; the first one's corner is (left + u, top + v)."""
     height, width = px.shape[0], px.shape[1]
     for i in range(out.shape[0]):
         y0, y1 = v + i * scale, v + (i + 1) * scale

@@ -40,7 +40,8 @@ class Level:
     def column_row(self, x: int, y: int) -> tuple[int, int]:
         """The px of this level nearest to (x, y) of level 0.
 
-        Nearest, not the one below: a caller's px k of a level with an odd downsample stands at round(k * downsample) on level 0, and must come back as k.
+        Nearest, not the one below: px k of a level with a broken downsample stands at round(k * downsample) on level 0, and must come back
+        as k.
         """
         return math.floor(x / self.downsample + 0.5), math.floor(y / self.downsample + 0.5)
 

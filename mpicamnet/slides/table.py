@@ -15,7 +15,10 @@ COLUMNS = ("path", "annotation", "center", "patient", "node", "stage", "mpp")
 
 
 def slides_of_table(data: Data) -> list[SlideRecord]:
-    """The slides of `data.csv`; paths in it are relative to `data.root` where given, else to the table's own folder. Raises UserError with the line."""
+    """The slides of `data.csv`; paths in it are relative to `data.root` where given, else to the table's folder.
+
+    Raises UserError, with the line, for whatever a person can have got wrong.
+    """
     path = Path(data.csv or "")
     base = Path(data.root) if data.root else path.parent
     try:
@@ -41,12 +44,14 @@ def _record(row: dict[str, str | None], base: Path, where: str) -> SlideRecord:
         raise UserError("the slide is not there", f"{where}, {path}", "mend column path")
     outlines = _file(cells["annotation"], base) if cells.get("annotation") else None
     if outlines is not None and (not outlines.is_file() or outlines.suffix.lower() not in SUFFIXES):
-        raise UserError("the annotation is not there, or of a type that is not read", f"{where}, {outlines}", "it can be " + ", ".join(SUFFIXES))
+        raise UserError("the annotation is not there, or of a type that is not read", f"{where}, {outlines}",
+                        "it can be " + ", ".join(SUFFIXES))
     stage = cells.get("stage", "").lower()
     if stage and stage not in STAGES:
         raise UserError(f"unknown stage `{stage}`", where, "it can be empty, or " + ", ".join(STAGES))
     center, patient, node = (_whole(cells.get(c, ""), c, where) for c in ("center", "patient", "node"))
-    return SlideRecord(path.stem, str(path), center, patient, node, stage, str(outlines) if outlines else None, mpp=_mpp(cells.get("mpp", ""), where))
+    mpp = _mpp(cells.get("mpp", ""), where)
+    return SlideRecord(path.stem, str(path), center, patient, node, stage, str(outlines) if outlines else None, mpp=mpp)
 
 
 def _file(cell: str, base: Path) -> Path:

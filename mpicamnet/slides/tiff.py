@@ -1,7 +1,7 @@
 """Tiled TIFF slides (generic, Aperio SVS, Philips), decoded tile by tile: the program's hot path.
 
-A tile costs one `pread` and one call of the codec, which writes into the caller's buffer with the GIL released. Pixels are those of OpenSlide
-(libjpeg-turbo's accurate DCT and fancy upsampling in both).
+A tile costs one `pread` and one call of the codec, which writes into the caller's buffer with the GIL released. Pixels are those of
+OpenSlide (libjpeg-turbo's accurate DCT and fancy upsampling in both).
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VENDORS = ("generic-tiff", "aperio", "philips")  # OpenSlide's names of the form
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Where a level's tiles lie, row by row, and how they are decoded. Lists, as reading one int of an array costs more than the rest of the call."""
+    """Where a level's tiles lie, row by row, and how they are decoded. Lists, as an int of an array is much slower to get at."""
     across: int
     down: int
     offsets: list[int]
@@ -65,7 +65,8 @@ class TiffSlide:
             counts = np.where(offsets == 0, 0, counts)
             last = int((offsets + counts).max())
             if last > size:
-                raise SlideError("the file is truncated", self.path, f"level {index} needs byte {last:,}, but it ends at {size:,}: copy it again")
+                raise SlideError("the file is truncated", self.path,
+                                 f"level {index} needs byte {last:,}, but it ends at {size:,}: copy it again")
             self.refusal = self.refusal or self._refusal(d, index, offsets, counts)
             if self.refusal:
                 if certain_only:
@@ -79,7 +80,8 @@ class TiffSlide:
         if not reason and self.vendor == "aperio" and not counts.all():
             # OpenSlide paints such a tile, and those above it in the pyramid, from the next finer level.
             return "a missing tile in an Aperio slide"
-        if not reason and d.number(ifd.COMPRESSION) in (codecs.J2K_RGB, codecs.J2K_YCBCR) and codecs.subsampled(os.pread(self._fd, 64, int(offsets[0]))):
+        j2k = not reason and d.number(ifd.COMPRESSION) in (codecs.J2K_RGB, codecs.J2K_YCBCR)
+        if j2k and codecs.subsampled(os.pread(self._fd, 64, int(offsets[0]))):
             return "JPEG 2000 with subsampled colours"
         return reason
 
@@ -92,10 +94,9 @@ class TiffSlide:
         count = t.counts[k]
         if not count:
             return None
-        data = os.pread(self._fd, count, t.offsets[k])
         try:
-            px = t.decode(data, out=out)
-        except (RuntimeError, ValueError) as e:
+            px = t.decode(os.pread(self._fd, count, t.offsets[k]), out=out)
+        except (RuntimeError, ValueError, OSError) as e:
             raise self._bad_tile(level, column, row, str(e)) from None
         if px.shape != t.shape:
             raise self._bad_tile(level, column, row, f"it is {px.shape[1]} x {px.shape[0]} px")
@@ -138,12 +139,14 @@ class TiffSlide:
         self.close()
 
     def _bad_tile(self, level: int, column: int, row: int, why: str) -> SlideError:
-        return SlideError(f"tile {column}, {row} of level {level} cannot be decoded", self.path, f"{why.strip() or 'bad data'}: copy the file again")
+        what = f"tile {column}, {row} of level {level} cannot be decoded"
+        return SlideError(what, self.path, f"{why or 'bad data'}: copy the file again")
 
 
 def _whole(d: ifd.Directory, tag: int, tiles: int, path: Path) -> np.typing.NDArray[np.int64]:
     values = d.tags.get(tag)
     if values is None or len(values) < tiles:
-        raise SlideError(f"TIFF directory {d.index} lists {0 if values is None else len(values):,} tiles of {tiles:,}", path, "the file is damaged: copy it again")
+        listed = 0 if values is None else len(values)
+        raise SlideError(f"TIFF directory {d.index} lists {listed:,} tiles of {tiles:,}", path, "the file is damaged: copy it again")
     whole: np.typing.NDArray[np.int64] = values[:tiles]
     return whole

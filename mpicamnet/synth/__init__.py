@@ -1,4 +1,5 @@
 """Cohorts drawn by program, from laptop size to 100,000 px square. Light to import: what draws is loaded when it is asked for."""
+
 from __future__ import annotations
 
 from importlib import import_module

@@ -1,4 +1,5 @@
 """A cohort in the layout of Camelyon17: slides, lesion annotations, stage labels, and a manifest that is written last."""
+
 from __future__ import annotations
 
 import json
@@ -34,14 +35,26 @@ class Drawn:
     lesions_mm: tuple[float, ...]
 
 
-def draw_cohort(root: str | Path, slides: int = 4, size: int = 4096, seed: int = 2020, centers: Sequence[int] = (0, 1, 2), mpp: float = 0.5,
-                tile: int = 512, quality: int = 85, tissue: Literal["islands", "full"] = "islands", nodes: int = 1, threads: int | None = None,
-                say: Callable[[Drawn, bool], None] = lambda slide, drawn: None) -> list[Drawn]:
-    """Draw a cohort into an empty folder: `center_C/patient_PPP_node_N.tif`, `lesion_annotations/patient_PPP_node_N.xml`, `stage_labels.csv`.
+def draw_cohort(
+    root: str | Path,
+    slides: int = 4,
+    size: int = 4096,
+    seed: int = 2020,
+    centers: Sequence[int] = (0, 1, 2),
+    mpp: float = 0.5,
+    tile: int = 512,
+    quality: int = 85,
+    tissue: Literal["islands", "full"] = "islands",
+    nodes: int = 1,
+    threads: int | None = None,
+    say: Callable[[Drawn, bool], None] = lambda slide, drawn: None,
+) -> list[Drawn]:
+    """Draw a cohort into an empty folder: `center_C/patient_PPP_node_N.tif`, `lesion_annotations/patient_PPP_node_N.xml`,
+    `stage_labels.csv`.
 
-    Slides go around the centres there and back (0, 1, 2, 2, 1, 0, ...), and are in turn macro, macro, macro, negative, micro, negative, itc, negative, as far
-    as a slide has room for a metastasis that long: with 4 slides, centre 2 has one of each. Each node is classed by the longest axis of what was
-    drawn. A killed call goes on where it was; on a cohort that is complete it draws nothing.
+    Slides go around the centres there and back (0, 1, 2, 2, 1, 0, ...), and are in turn macro, macro, macro, negative, micro, negative,
+    itc, negative, as far as a slide has room for a metastasis that long: with 4 slides, centre 2 has one of each. Each node is classed by
+    the longest axis of what was drawn. A killed call goes on where it was; on a cohort that is complete it draws nothing.
 
     Parameters
     ----------
@@ -60,10 +73,23 @@ def draw_cohort(root: str | Path, slides: int = 4, size: int = 4096, seed: int =
     root = Path(root)
     counts = [sum(c == center for c in _centers(centers, slides)) for center in centers]
     if max(counts) > nodes * PATIENTS_PER_CENTER:
-        raise UserError(f"{slides} slides are too many for {len(centers)} centres of {PATIENTS_PER_CENTER} patients", f"nodes {nodes}",
-                        "draw fewer slides, or more nodes per patient")
-    wanted = {"drawing": DRAWING, "slides": slides, "size": size, "seed": seed, "centers": list(centers), "mpp": mpp, "tile": tile, "quality": quality,
-              "tissue": tissue, "nodes": nodes}
+        raise UserError(
+            f"{slides} slides are too many for {len(centers)} centres of {PATIENTS_PER_CENTER} patients",
+            f"nodes {nodes}",
+            "draw fewer slides, or more nodes per patient",
+        )
+    wanted = {
+        "drawing": DRAWING,
+        "slides": slides,
+        "size": size,
+        "seed": seed,
+        "centers": list(centers),
+        "mpp": mpp,
+        "tile": tile,
+        "quality": quality,
+        "tissue": tissue,
+        "nodes": nodes,
+    }
     manifest = root / "cohort.json"
     begun = root / "cohort.json.partial"
     plans = list(_plans(slides, size, seed, centers, mpp, nodes))
@@ -79,8 +105,19 @@ def draw_cohort(root: str | Path, slides: int = 4, size: int = 4096, seed: int =
                 path.parent.mkdir(exist_ok=True)
                 if lesions:
                     _write(root / "lesion_annotations" / f"{path.stem}.xml", annotation(lesions))
-                draw_slide(path, size, size, _key(seed, number), tumor=lesions, tissue="full" if tissue == "full" else islands, center=drawn.center,
-                           mpp=mpp, tile=tile, quality=quality, threads=threads)
+                draw_slide(
+                    path,
+                    size,
+                    size,
+                    _key(seed, number),
+                    tumor=lesions,
+                    tissue="full" if tissue == "full" else islands,
+                    center=drawn.center,
+                    mpp=mpp,
+                    tile=tile,
+                    quality=quality,
+                    threads=threads,
+                )
             say(drawn, not there)
         _write(root / "stage_labels.csv", stage_labels(cohort))
         _write(manifest, json.dumps({"parameters": wanted, "slides": [asdict(d) for d in cohort]}, indent=1) + "\n")
@@ -116,10 +153,16 @@ def stage_labels(cohort: Sequence[Drawn]) -> str:
 def annotation(lesions: Sequence[Polygon]) -> str:
     """Polygons as ASAP writes them: outlines in the group `metastases`, holes in the group `normal`."""
     lines = ['<?xml version="1.0"?>', "<ASAP_Annotations>", "\t<Annotations>"]
-    rings = [(r, group, color) for p in lesions for r, group, color in
-             [(p.outline, "metastases", "#F4FA58"), *((h, "normal", "#64FE2E") for h in p.holes)]]
+    rings = [
+        (r, group, color)
+        for p in lesions
+        for r, group, color in [(p.outline, "metastases", "#F4FA58"), *((h, "normal", "#64FE2E") for h in p.holes)]
+    ]
     for number, (ring, group, color) in enumerate(rings):
-        lines += [f'\t\t<Annotation Name="Annotation {number}" Type="Polygon" PartOfGroup="{group}" Color="{color}">', "\t\t\t<Coordinates>"]
+        lines += [
+            f'\t\t<Annotation Name="Annotation {number}" Type="Polygon" PartOfGroup="{group}" Color="{color}">',
+            "\t\t\t<Coordinates>",
+        ]
         lines += [f'\t\t\t\t<Coordinate Order="{order}" X="{x:.1f}" Y="{y:.1f}" />' for order, (x, y) in enumerate(ring)]
         lines += ["\t\t\t</Coordinates>", "\t\t</Annotation>"]
     lines += ["\t</Annotations>", "\t<AnnotationGroups>"]
@@ -133,7 +176,9 @@ def _centers(centers: Sequence[int], slides: int) -> list[int]:
     return [there_and_back[k % len(there_and_back)] for k in range(slides)]
 
 
-def _plans(slides: int, size: int, seed: int, centers: Sequence[int], mpp: float, nodes: int) -> Iterator[tuple[Drawn, tuple[list[Polygon], list[Polygon]]]]:
+def _plans(
+    slides: int, size: int, seed: int, centers: Sequence[int], mpp: float, nodes: int
+) -> Iterator[tuple[Drawn, tuple[list[Polygon], list[Polygon]]]]:
     """Each slide of the cohort, with its islands of tissue and its lesions."""
     seen = dict.fromkeys(centers, 0)
     for number, center in enumerate(_centers(centers, slides)):
@@ -173,7 +218,9 @@ def _claim(root: Path, manifest: Path, begun: Path, wanted: dict[str, Any]) -> N
                 raise UserError("the manifest of a cohort cannot be read", known, "choose another folder, or delete this one") from None
             differs = [f"{k} {held.get(k)}, not {v}" for k, v in wanted.items() if held.get(k) != v]
             if differs:
-                raise UserError("the folder holds another cohort", root, f"({'; '.join(differs)}) choose another folder, or delete this one")
+                raise UserError(
+                    "the folder holds another cohort", root, f"({'; '.join(differs)}) choose another folder, or delete this one"
+                )
             return
     if root.exists() and any(root.iterdir()):
         raise UserError("the folder is not empty", root, "choose a new or empty folder for the cohort")

@@ -1,4 +1,5 @@
 """`mpicamnet synth`: the words of the command line. Light: what draws is imported when it draws."""
+
 from __future__ import annotations
 
 import argparse
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DONE, UserError
+from ..words import duration, size
 
 if TYPE_CHECKING:
     from .cohort import Drawn
@@ -18,8 +20,8 @@ stage_labels.csv. Tumour lies exactly where the outlines say. The same options g
 EXAMPLES = """\
 examples:
   mpicamnet synth runs/demo-slides                     4 slides of 4,096 px from 3 centres: seconds, 20 MB
-  mpicamnet synth big --slides 12 --size 16384         12 slides of 16,384 px: about a minute
-  mpicamnet synth huge --slides 1 --size 100000        one slide as large as a scanner's: minutes
+  mpicamnet synth big --slides 12 --size 16384         12 slides of 16,384 px: minutes, 1 GB
+  mpicamnet synth huge --slides 1 --size 100000        one slide as large as a scanner's: minutes, 3 GB
   mpicamnet synth bench --slides 2 --size 16384 --tissue full
                                                        tissue all over, to measure speed
 
@@ -37,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=2020, metavar="S", help="another seed draws other slides [2020]")
     parser.add_argument("--tile", type=int, default=512, metavar="PX", help="side of the file's tiles, a multiple of 16 px [512]")
     parser.add_argument("--quality", type=int, default=85, metavar="Q", help="JPEG quality, 1 to 100 [85]")
-    parser.add_argument("--tissue", choices=("islands", "full"), default="islands", help="two pieces on glass, or tissue all over [islands]")
+    parser.add_argument(
+        "--tissue", choices=("islands", "full"), default="islands", help="two pieces on glass, or tissue all over [islands]"
+    )
     parser.add_argument("--mpp", type=float, default=0.5, metavar="UM", help="um per px [0.5, i.e. 20x]")
 
 
@@ -53,17 +57,27 @@ def run(args: argparse.Namespace) -> int:
         seconds, begun = time.monotonic() - begun, time.monotonic()
         drawn_now += drawn
         lesion = f"{slide.stage}, {slide.lesions_mm[0]:.2f} mm" if slide.lesions_mm else slide.stage
-        how = f"{(args.root / slide.path).stat().st_size / 1e6:,.1f} MB in {seconds:.1f} s" if drawn else "already there"
+        how = f"{size((args.root / slide.path).stat().st_size)} in {duration(seconds)}" if drawn else "already there"
         print(f"{slide.path}  {lesion}  {how}", flush=True)
 
-    draw_cohort(args.root, args.slides, args.size, args.seed, mpp=args.mpp, tile=args.tile, quality=args.quality, tissue=args.tissue, say=say)
-    print(f"{args.root}: {args.slides} slides, lesion_annotations/, stage_labels.csv: " + (f"{drawn_now} drawn now" if drawn_now else "already there"))
+    draw_cohort(
+        args.root, args.slides, args.size, args.seed, mpp=args.mpp, tile=args.tile, quality=args.quality, tissue=args.tissue, say=say
+    )
+    print(
+        f"{args.root}: {args.slides} slides, lesion_annotations/, stage_labels.csv: "
+        + (f"{drawn_now} drawn now" if drawn_now else "already there")
+    )
     return DONE
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, value, low, high in (("--slides", args.slides, 1, 60), ("--size", args.size, 512, 400_000), ("--seed", args.seed, 0, 2**63 - 1),
-                                   ("--tile", args.tile, 64, 4096), ("--quality", args.quality, 1, 100)):
+    for name, value, low, high in (
+        ("--slides", args.slides, 1, 60),
+        ("--size", args.size, 512, 400_000),
+        ("--seed", args.seed, 0, 2**63 - 1),
+        ("--tile", args.tile, 64, 4096),
+        ("--quality", args.quality, 1, 100),
+    ):
         if not low <= value <= high:
             raise UserError(f"{name} is {value}", "synth", f"it must be from {low:,} to {high:,}")
     if args.tile % 16:

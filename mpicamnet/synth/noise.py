@@ -1,9 +1,11 @@
 """Randomness by place, and masks: kernels that texture is made of.
 
-Everything random is a hash of (seed, layer, place), never a stream, so that a tile comes out the same whenever it is drawn, and neighbours fit
-together. Places are nodes of grids that divide a square of `period` px. With a `variant` >= 0 the slide is a mosaic of such squares: what lies on a
-square's border is the same in every square, what lies inside depends on the variant, so that any two squares fit side by side.
+Everything random is a hash of (seed, layer, place), never a stream, so that a tile comes out the same whenever it is drawn, and
+neighbours fit together. Places are nodes of grids that divide a square of `period` px. With a `variant` >= 0 the slide is a mosaic of
+such squares: what lies on a square's border is the same in every square, what lies inside depends on the variant, so that any two squares
+fit side by side.
 """
+
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ UNIT = np.float32(2.0**-24)
 
 
 def kernel(f: F) -> F:
-    """Compiled, without the GIL. Numba's cache on disk looks at the age of the kernel's own file only: after a change here, touch what calls it."""
+    """Compiled, without the GIL, and kept on disk. Numba compiles anew when the kernel's own file changes, not when a file changes whose
+    kernels it calls: so each file that calls others' carries a digest of them, MADE_OF, which a test holds."""
     return cast(F, njit(nogil=True, cache=True, error_model="numpy")(f))
 
 
@@ -123,6 +126,7 @@ def _inside(edges, x0, y0, out):
 
 
 def inside(edges: npt.NDArray[np.float64], x0: int, y0: int, side: int) -> tuple[npt.NDArray[np.uint8], int]:
-    """Mask (side, side) uint8 of the px whose middle lies inside the edges (n, 4) by the even-odd rule, from level-0 (x0, y0) on; how many they are."""
+    """Mask (side, side) uint8 of the px whose middle lies inside the edges (n, 4) by the even-odd rule, from level-0 (x0, y0) on; how
+    many they are."""
     out = np.empty((side, side), np.uint8)
     return out, int(_inside(edges, float(x0), float(y0), out))

@@ -1,4 +1,5 @@
 """Outlines: islands of tissue, lesions in them, and how long a lesion is."""
+
 from __future__ import annotations
 
 import math
@@ -68,8 +69,12 @@ def layout(rng: np.random.Generator, width: int, height: int) -> Layout:
     frame = Frame(width, height, (math.pi / 4 if rng.random() < 0.5 else -math.pi / 4) + rng.uniform(-0.04, 0.04))
     long = Island((0.0, 0.0), (1.20, 0.50))
     small = Island((0.0, 0.92 if rng.random() < 0.5 else -0.92), (0.34, 0.20))
-    return Layout(frame, long, small, (Polygon(frame.place(ring(rng, long.middle, long.axes, 0.06))),
-                                       Polygon(frame.place(ring(rng, small.middle, small.axes, 0.12)))))
+    return Layout(
+        frame,
+        long,
+        small,
+        (Polygon(frame.place(ring(rng, long.middle, long.axes, 0.06))), Polygon(frame.place(ring(rng, small.middle, small.axes, 0.12)))),
+    )
 
 
 def lesion(rng: np.random.Generator, frame: Frame, island: Island, axis_px: float, hole: bool = False) -> Polygon:

@@ -1,4 +1,5 @@
 """One slide, tile by tile: draw, encode, halve for the next level, write."""
+
 from __future__ import annotations
 
 import os
@@ -27,14 +28,28 @@ VARIANTS = 64  # tiles of each kind in that library
 GLASS_VARIANTS = 8
 
 
-def draw_slide(path: str | Path, width: int, height: int, seed: int, *, tumor: Sequence[Polygon] = (),
-               tissue: Literal["islands", "full"] | Sequence[Polygon] = "islands", center: int = 0, mpp: float = 0.5, tile: int = 512, quality: int = 85,
-               levels: int | None = None, mosaic: bool | None = None, threads: int | None = None) -> None:
+def draw_slide(
+    path: str | Path,
+    width: int,
+    height: int,
+    seed: int,
+    *,
+    tumor: Sequence[Polygon] = (),
+    tissue: Literal["islands", "full"] | Sequence[Polygon] = "islands",
+    center: int = 0,
+    mpp: float = 0.5,
+    tile: int = 512,
+    quality: int = 85,
+    levels: int | None = None,
+    mosaic: bool | None = None,
+    threads: int | None = None,
+) -> None:
     """Draw one H&E slide: a BigTIFF pyramid of JPEG tiles (YCbCr 4:2:0) that OpenSlide opens as `generic-tiff`.
 
-    The same arguments give the same bytes. Memory is bounded by one row of tiles per level. Slides from 32,768 px on are a mosaic: tiles that are all
-    tumour, all normal tissue or all glass come from a library (64 drawn and encoded variants of each, which fit side by side), only tiles that an
-    outline crosses are drawn afresh; the file is as large and costs as much to read as if every tile were its own.
+    The same arguments give the same bytes. Memory is bounded by one row of tiles per level. Slides from 32,768 px on are a mosaic: tiles
+    that are all tumour, all normal tissue or all glass come from a library (64 drawn and encoded variants of each, which fit side by
+    side), only tiles that an outline crosses are drawn afresh; the file is as large and costs as much to read as if every tile were its
+    own.
 
     Parameters
     ----------
@@ -57,10 +72,14 @@ def draw_slide(path: str | Path, width: int, height: int, seed: int, *, tumor: S
     while len(sizes) < levels if levels else max(sizes[-1]) > 1024:
         sizes.append((max(sizes[-1][0] // 2, 1), max(sizes[-1][1] // 2, 1)))
     if isinstance(tissue, str):
-        outlines = None if tissue == "full" else list(shapes.layout(np.random.Generator(np.random.Philox(key=[seed, 1])), width, height).outlines)
+        outlines = (
+            None if tissue == "full" else list(shapes.layout(np.random.Generator(np.random.Philox(key=[seed, 1])), width, height).outlines)
+        )
     else:
         outlines = list(tissue)
-    painter = Painter.of(seed, center, mpp, tile, quality, outlines, list(tumor), max(width, height) >= MOSAIC_FROM if mosaic is None else mosaic)
+    painter = Painter.of(
+        seed, center, mpp, tile, quality, outlines, list(tumor), max(width, height) >= MOSAIC_FROM if mosaic is None else mosaic
+    )
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file, ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         writer = PyramidWriter(file, sizes, tile, mpp, f"drawn by mpicamnet synth, seed {seed}, center {center}")
@@ -101,11 +120,23 @@ class Painter:
     library: dict[tuple[str, int], tuple[bytes, Pixels]]
 
     @classmethod
-    def of(cls, seed: int, center: int, mpp: float, tile: int, quality: int, tissue: list[Polygon] | None, tumor: list[Polygon], mosaic: bool) -> Painter:
+    def of(
+        cls, seed: int, center: int, mpp: float, tile: int, quality: int, tissue: list[Polygon] | None, tumor: list[Polygon], mosaic: bool
+    ) -> Painter:
         rng = np.random.Generator(np.random.Philox(key=[seed, 2]))
-        return cls(seed, mpp, tile, quality, None if tissue is None else shapes.edges(tissue), shapes.edges(tumor), mosaic,
-                   Grids.of(tile if mosaic else PERIOD, mpp),
-                   stain(center, seed).table(), float(rng.uniform(0, np.pi)), {})
+        return cls(
+            seed,
+            mpp,
+            tile,
+            quality,
+            None if tissue is None else shapes.edges(tissue),
+            shapes.edges(tumor),
+            mosaic,
+            Grids.of(tile if mosaic else PERIOD, mpp),
+            stain(center, seed).table(),
+            float(rng.uniform(0, np.pi)),
+            {},
+        )
 
     def tile_at(self, column: int, row: int) -> tuple[bytes, Pixels]:
         """The JPEG stream of a tile, and its px halved: (tile / 2, tile / 2, 3)."""
@@ -154,12 +185,13 @@ class Band:
         """Take the halved tile (column, row) of the level below."""
         side = self.tile // 2
         if row // 2 < self.rows and column // 2 < self.columns:
-            self.pixels[row % 2 * side:][:side, column * side:][:, :side] = half
+            self.pixels[row % 2 * side :][:side, column * side :][:, :side] = half
 
     def write(self, row: int, writer: PyramidWriter, following: Band | None, pool: ThreadPoolExecutor) -> None:
         """Write what is here as the level's row `row`, and hand it on, halved."""
+
         def made(column: int) -> tuple[bytes, Pixels]:
-            rgb = np.ascontiguousarray(self.pixels[:, column * self.tile:][:, :self.tile])
+            rgb = np.ascontiguousarray(self.pixels[:, column * self.tile :][:, : self.tile])
             return encode(rgb, self.quality), halved(rgb)
 
         for column, (jpeg, half) in enumerate(pool.map(made, range(self.columns))):

@@ -1,4 +1,5 @@
 """What tissue looks like: concentrations of haematoxylin and eosin in a tile, and the light that comes through."""
+
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
@@ -12,9 +13,10 @@ from .cells import LARGE_UM, MARGIN_UM, SMALL_UM, place_cells
 from .noise import S40, UNIT, A, B, C, add_noise, kernel, mixed
 from .stain import MOST_E, MOST_H, STEPS_E, STEPS_H
 
+MADE_OF = ("cells.py", "noise.py", "stain.py", "f1773c61de03")
 TO_H, TO_E = (STEPS_H - 1) / MOST_H, (STEPS_E - 1) / MOST_E
-# Layers of noise, and the size of their grids in um: septa and trabeculae, follicles, the mottling of cytoplasm, clefts between cells, the waves of
-# fibres, grain, chromatin.
+# Layers of noise, and the size of their grids in um: septa and trabeculae, follicles, the mottling of cytoplasm, clefts between cells,
+# the waves of fibres, grain, chromatin.
 SEPTA, SEPTA_FINE, FOLLICLE, FOLLICLE_FINE, MOTTLE, CLEFT, WAVE, GRAIN, CHROMATIN = range(9)
 SCALE_UM = (150.0, 40.0, 220.0, 60.0, 18.0, 9.0, 50.0, 1.5, 2.6)
 FIBRE_UM = 5.0  # from strand to strand
@@ -36,15 +38,27 @@ class Grids:
     def of(cls, period: int, mpp: float) -> Grids:
         def per(um: float) -> int:
             return min(max(1, round(period * mpp / um)), period)
+
         return cls(period, tuple(per(um) for um in SCALE_UM), per(SMALL_UM), per(LARGE_UM), math.ceil(MARGIN_UM / mpp))
 
 
-def painted(x0: int, y0: int, side: int, mpp: float, grids: Grids, seed: int, variant: int, tissue: npt.NDArray[np.uint8],
-            tumor: npt.NDArray[np.uint8], table: npt.NDArray[np.float32], fibre: float) -> npt.NDArray[np.uint8]:
+def painted(
+    x0: int,
+    y0: int,
+    side: int,
+    mpp: float,
+    grids: Grids,
+    seed: int,
+    variant: int,
+    tissue: npt.NDArray[np.uint8],
+    tumor: npt.NDArray[np.uint8],
+    table: npt.NDArray[np.float32],
+    fibre: float,
+) -> npt.NDArray[np.uint8]:
     """The tile (side, side, 3) uint8 RGB whose first px lies at level-0 (x0, y0).
 
-    `tissue` and `tumor` are masks (side + 2 margin, side + 2 margin) uint8 about it; `table` is the stain's; `fibre` the direction of fibres, radians;
-    `variant`: see `noise`.
+    `tissue` and `tumor` are masks (side + 2 margin, side + 2 margin) uint8 about it; `table` is the stain's; `fibre` the direction of
+    fibres, radians; `variant`: see `noise`.
     """
     rgb = np.empty((side, side, 3), np.uint8)
     _draw(rgb, x0, y0, mpp, grids.period, grids.nodes, grids.small, grids.large, seed, variant, tissue, tumor, grids.margin, table, fibre)
@@ -81,8 +95,27 @@ def _draw(rgb, x0, y0, mpp, period, nodes, n_small, n_large, seed, variant, tiss
     near = np.full((t, t), 9, np.float32)
     second = np.full((t, t), 9, np.float32)
     for size in range(2):
-        place_cells(nuclei, near, second, cleft, chromatin, x0, y0, mpp, period, size, n_large if size else n_small,
-                    (SEPTA, nodes[SEPTA], nodes[SEPTA_FINE]), (FOLLICLE, nodes[FOLLICLE], nodes[FOLLICLE_FINE]), seed, variant, tissue, tumor, margin, fibre)
+        place_cells(
+            nuclei,
+            near,
+            second,
+            cleft,
+            chromatin,
+            x0,
+            y0,
+            mpp,
+            period,
+            size,
+            n_large if size else n_small,
+            (SEPTA, nodes[SEPTA], nodes[SEPTA_FINE]),
+            (FOLLICLE, nodes[FOLLICLE], nodes[FOLLICLE_FINE]),
+            seed,
+            variant,
+            tissue,
+            tumor,
+            margin,
+            fibre,
+        )
 
     # Whole strands per period, so that a mosaic's squares fit.
     strands = period * mpp / FIBRE_UM
@@ -112,7 +145,11 @@ def _draw(rgb, x0, y0, mpp, period, nodes, n_small, n_large, seed, variant, tiss
                 haem = 0.06 + 0.16 * follicle[y, x] + 0.12 * g
             turn = (x0 + x) * across_x + (y0 + y) * across_y + 3 * wave[y, x] + 0.8 * m + 0.35 * c
             thin = turn * 2.3 + 1.3 * m + 0.5 * chromatin[y, x]
-            strand = (0.25 + 0.75 * m) * _smooth(abs(2 * (turn - math.floor(turn)) - 1)) + 0.35 * abs(2 * (thin - math.floor(thin)) - 1) + 0.25 * c
+            strand = (
+                (0.25 + 0.75 * m) * _smooth(abs(2 * (turn - math.floor(turn)) - 1))
+                + 0.35 * abs(2 * (thin - math.floor(thin)) - 1)
+                + 0.25 * c
+            )
             collagen = (0.30 + 0.55 * strand + 0.2 * (g - 0.5) + 0.15 * m) * (1 - max(0.0, 0.30 - strand) * 4)
             stroma = min(max((0.065 - abs(septa[y, x] - 0.5)) * 40, 0.0), 1.0)
             dark = nuclei[y, x]

@@ -3,6 +3,7 @@
 tifffile writes one level after the other, so that lower levels of a slide of 100,000 px would have to be kept or drawn twice; and its
 `photometric="ycbcr"` stores RGB input unconverted under that name. Here tiles come as JPEG streams.
 """
+
 from __future__ import annotations
 
 import struct
@@ -56,11 +57,23 @@ class PyramidWriter:
         density = Fraction(10_000 / (self.mpp * 2**level)).limit_denominator(100_000)  # px per cm
         resolution = [density.numerator, density.denominator]
         tags: list[tuple[int, int, list[int] | bytes]] = [
-            (254, LONG, [int(level > 0)]), (256, LONG, [width]), (257, LONG, [height]), (258, SHORT, [8, 8, 8]),
-            (259, SHORT, [7]), (262, SHORT, [6]),  # JPEG, YCbCr
-            (277, SHORT, [3]), (282, RATIONAL, resolution), (283, RATIONAL, resolution), (284, SHORT, [1]), (296, SHORT, [3]),
-            (322, LONG, [self.tile]), (323, LONG, [self.tile]), (324, LONG8, self._places[level]), (325, LONG, self._lengths[level]),
-            (530, SHORT, [2, 2]), (532, RATIONAL, [0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1]),
+            (254, LONG, [int(level > 0)]),
+            (256, LONG, [width]),
+            (257, LONG, [height]),
+            (258, SHORT, [8, 8, 8]),
+            (259, SHORT, [7]),
+            (262, SHORT, [6]),  # JPEG, YCbCr
+            (277, SHORT, [3]),
+            (282, RATIONAL, resolution),
+            (283, RATIONAL, resolution),
+            (284, SHORT, [1]),
+            (296, SHORT, [3]),
+            (322, LONG, [self.tile]),
+            (323, LONG, [self.tile]),
+            (324, LONG8, self._places[level]),
+            (325, LONG, self._lengths[level]),
+            (530, SHORT, [2, 2]),
+            (532, RATIONAL, [0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1]),
         ]
         if self.description and level == 0:
             tags.insert(6, (270, ASCII, self.description.encode("ascii") + b"\0"))

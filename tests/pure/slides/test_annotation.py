@@ -104,6 +104,8 @@ def test_dots_and_measures_have_no_area(tmp_path: Path) -> None:
     ("a.xml", "", "no well-formed XML: .*a.xml, line 1"),
     ("a.xml", asap(("Tumor", SQUARE), ("Tumor", SQUARE[:2])), "annotation `Annotation 1` has 2 points: .*a.xml"),
     ("a.xml", asap(("Tumor", SQUARE)).replace('X="10"', 'X="ten"'), "annotation `Annotation 0` has a coordinate that cannot be read"),
+    ("a.xml", asap(("Tumor", SQUARE)).replace('X="10"', 'X="nan"'), "annotation `Annotation 0` has a coordinate that is no number"),
+    ("a.json", '{"positive": [{"name": "T1", "vertices": [[0, 0], [1, NaN], [1, 1]]}]}', "annotation `T1` has a coordinate that is no number"),
     ("a.geojson", '{"type": "FeatureCollection",\n "features": [', "no well-formed JSON: .*a.geojson, line 2"),
     ("a.geojson", '{"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}', "has 2 points"),
     ("a.geojson", '{"type": "Circle", "coordinates": []}', "neither GeoJSON nor"),

@@ -151,7 +151,8 @@ def test_two_slides_of_one_name_are_told(tmp_path: Path) -> None:
         catalogue(Data(root=str(tmp_path)))
 
 
-@pytest.mark.parametrize(("text", "says"), [("patient,stage\npatient_000_node_0.tif,big\n", "unknown stage `big`: .*line 2"), ("a,b\n", "no column `patient`")])
+@pytest.mark.parametrize(("text", "says"), [("patient,stage\npatient_000_node_0.tif,big\n", "unknown stage `big`: .*line 2"),
+                                            ("a,b\n", "no column `patient`")])
 def test_a_mistake_in_the_stage_table_is_told(text: str, says: str, tmp_path: Path) -> None:
     tree(tmp_path, "center_0/patient_000_node_0.tif")
     (tmp_path / "stage_labels.csv").write_text(text)

@@ -1,16 +1,19 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mpicamnet.errors import SlideError
-from mpicamnet.slides import open_slide, read_patch, resolve, shrink
+from mpicamnet.slides import Slide, open_slide, read_patch, resolve, shrink
 from tests.pure.slides import drawn
+
+Opener = Callable[[float | None], Slide]
 
 
 @pytest.fixture
-def slide_at(tmp_path: Path):  # type: ignore[no-untyped-def]
-    def slide(mpp: float | None):  # type: ignore[no-untyped-def]
+def slide_at(tmp_path: Path) -> Opener:
+    def slide(mpp: float | None) -> Slide:
         path = drawn.write(tmp_path / "s.tif", drawn.pyramid(drawn.picture()), compression="deflate")
         return open_slide(path, mpp=mpp)
     return slide
@@ -18,7 +21,7 @@ def slide_at(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize(("target", "level", "scale"), [(0.25, 0, 1), (0.252, 0, 1), (0.248, 0, 1), (0.5, 1, 1), (1.0, 2, 1), (0.4, 0, 1.6), (0.75, 1, 1.5),
                                                         (0.256, 0, 1.024), (4.0, 2, 4)])
-def test_a_target_mpp_is_read_from_the_level_that_has_it_else_from_the_next_finer(target: float, level: int, scale: float, slide_at) -> None:  # type: ignore[no-untyped-def]
+def test_a_target_is_read_from_the_level_that_has_it_else_from_the_next_finer(target: float, level: int, scale: float, slide_at: Opener) -> None:
     with slide_at(0.25) as slide:
         r = resolve(slide, mpp=target)
         assert (r.level, r.scale) == (level, pytest.approx(scale))
@@ -26,7 +29,7 @@ def test_a_target_mpp_is_read_from_the_level_that_has_it_else_from_the_next_fine
         assert r.mpp == pytest.approx(target, rel=0.01)
 
 
-def test_a_level_is_taken_as_it_is_also_without_mpp(slide_at) -> None:  # type: ignore[no-untyped-def]
+def test_a_level_is_taken_as_it_is_also_without_mpp(slide_at: Opener) -> None:
     with slide_at(None) as slide:
         r = resolve(slide, level=1)
         assert (r.level, r.scale, r.downsample, r.mpp) == (1, 1.0, 2.0, None)
@@ -34,7 +37,7 @@ def test_a_level_is_taken_as_it_is_also_without_mpp(slide_at) -> None:  # type: 
         assert resolve(slide, level=2).mpp == 1.0
 
 
-def test_what_cannot_be_read_is_told(slide_at) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_read_is_told(slide_at: Opener) -> None:
     with slide_at(0.25) as slide:
         with pytest.raises(SlideError, match=r"data.mpp is 0.1, finer than the slide's 0.25"):
             resolve(slide, mpp=0.1)
@@ -56,7 +59,7 @@ def test_fractional_edges_count_by_their_share() -> None:
     assert shrink(px, 0.5, 0, 1.5, 2)[0, :, 0].tolist() == [67, 153]
 
 
-def test_a_patch_is_the_same_whatever_is_read_around_it(slide_at) -> None:  # type: ignore[no-untyped-def]
+def test_a_patch_is_the_same_whatever_is_read_around_it(slide_at: Opener) -> None:
     with slide_at(0.25) as slide:
         r = resolve(slide, mpp=0.4)
         whole = slide.read(0, 0, slide.width, slide.height)
@@ -65,7 +68,7 @@ def test_a_patch_is_the_same_whatever_is_read_around_it(slide_at) -> None:  # ty
             assert np.array_equal(patch, shrink(whole, x, y, 1.6, 64))
 
 
-def test_a_patch_of_a_coarser_level_begins_between_its_px(slide_at) -> None:  # type: ignore[no-untyped-def]
+def test_a_patch_of_a_coarser_level_begins_between_its_px(slide_at: Opener) -> None:
     with slide_at(0.25) as slide:
         r = resolve(slide, mpp=0.75)
         whole = slide.read(0, 0, slide.levels[1].width, slide.levels[1].height, 1)

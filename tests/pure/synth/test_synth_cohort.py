@@ -1,4 +1,5 @@
 """A drawn cohort: the layout of Camelyon17, labels that follow from what was drawn, and a second call that does not draw again."""
+
 from __future__ import annotations
 
 import argparse
@@ -26,16 +27,26 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Drawn]]
 
 
 def outlines(path: Path, group: str) -> list[np.ndarray]:
-    return [np.array([[float(c.attrib["X"]), float(c.attrib["Y"])] for c in a.iter("Coordinate")])
-            for a in ET.parse(path).iter("Annotation") if a.attrib["PartOfGroup"] == group]
+    return [
+        np.array([[float(c.attrib["X"]), float(c.attrib["Y"])] for c in a.iter("Coordinate")])
+        for a in ET.parse(path).iter("Annotation")
+        if a.attrib["PartOfGroup"] == group
+    ]
 
 
 def test_files_lie_as_in_camelyon17(cohort: tuple[Path, list[Drawn]]) -> None:
     root, _ = cohort
     assert sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()) == [
-        "center_0/patient_000_node_0.tif", "center_1/patient_020_node_0.tif", "center_2/patient_040_node_0.tif", "center_2/patient_041_node_0.tif",
-        "cohort.json", "lesion_annotations/patient_000_node_0.xml", "lesion_annotations/patient_020_node_0.xml",
-        "lesion_annotations/patient_040_node_0.xml", "stage_labels.csv"]
+        "center_0/patient_000_node_0.tif",
+        "center_1/patient_020_node_0.tif",
+        "center_2/patient_040_node_0.tif",
+        "center_2/patient_041_node_0.tif",
+        "cohort.json",
+        "lesion_annotations/patient_000_node_0.xml",
+        "lesion_annotations/patient_020_node_0.xml",
+        "lesion_annotations/patient_040_node_0.xml",
+        "stage_labels.csv",
+    ]
 
 
 def test_training_and_test_centres_hold_tumour_and_one_slide_is_negative(cohort: tuple[Path, list[Drawn]]) -> None:
@@ -46,8 +57,16 @@ def test_stage_labels_follow_from_the_annotations(cohort: tuple[Path, list[Drawn
     root, _ = cohort
     with (root / "stage_labels.csv").open() as f:
         stages = {row["patient"]: row["stage"] for row in csv.DictReader(f)}
-    assert stages == {"patient_000.zip": "pN1", "patient_000_node_0.tif": "macro", "patient_020.zip": "pN1", "patient_020_node_0.tif": "macro",
-                      "patient_040.zip": "pN1", "patient_040_node_0.tif": "macro", "patient_041.zip": "pN0", "patient_041_node_0.tif": "negative"}
+    assert stages == {
+        "patient_000.zip": "pN1",
+        "patient_000_node_0.tif": "macro",
+        "patient_020.zip": "pN1",
+        "patient_020_node_0.tif": "macro",
+        "patient_040.zip": "pN1",
+        "patient_040_node_0.tif": "macro",
+        "patient_041.zip": "pN0",
+        "patient_041_node_0.tif": "negative",
+    }
     for xml in (root / "lesion_annotations").iterdir():
         rings = outlines(xml, "metastases")
         longest = max(np.linalg.norm(r[:, None] - r[None], axis=-1).max() for r in rings) * SMALL["mpp"] / 1000
@@ -62,22 +81,32 @@ def test_a_hole_lies_in_a_metastasis(cohort: tuple[Path, list[Drawn]]) -> None:
     assert holes and all(any(shapely.Polygon(m).contains(shapely.Polygon(h)) for m in outlines(xml, "metastases")) for h in holes)
 
 
-@pytest.mark.parametrize(("lengths", "stage"), [((), "negative"), ((0.19,), "itc"), ((0.2,), "micro"), ((1.99, 0.1), "micro"), ((0.3, 2.0), "macro")])
+@pytest.mark.parametrize(
+    ("lengths", "stage"), [((), "negative"), ((0.19,), "itc"), ((0.2,), "micro"), ((1.99, 0.1), "micro"), ((0.3, 2.0), "macro")]
+)
 def test_a_node_is_classed_by_its_longest_metastasis(lengths: tuple[float, ...], stage: str) -> None:
     assert node_stage(lengths) == stage
 
 
-@pytest.mark.parametrize(("nodes", "stage"), [  # camelyon17.grand-challenge.org: pN stages
-    (["negative"], "pN0"), (["itc", "negative"], "pN0(i+)"), (["micro", "itc"], "pN1mi"), (["macro", "micro", "micro", "itc"], "pN1"),
-    (["macro", "micro", "micro", "macro"], "pN2")])
+@pytest.mark.parametrize(
+    ("nodes", "stage"),
+    [  # camelyon17.grand-challenge.org: pN stages
+        (["negative"], "pN0"),
+        (["itc", "negative"], "pN0(i+)"),
+        (["micro", "itc"], "pN1mi"),
+        (["macro", "micro", "micro", "itc"], "pN1"),
+        (["macro", "micro", "micro", "macro"], "pN2"),
+    ],
+)
 def test_a_patient_is_staged_by_camelyon17s_rule(nodes: list[str], stage: str) -> None:
     assert patient_stage(nodes) == stage  # type: ignore[arg-type]
 
 
 def test_patients_with_several_nodes_are_numbered_within_their_centre(tmp_path: Path) -> None:
     drawn = draw_cohort(tmp_path, slides=6, size=512, centers=(1, 3), nodes=2)
-    assert [d.path for d in drawn] == [f"center_{c}/patient_{p:03}_node_{n}.tif" for c, p, n in
-                                       [(1, 20, 0), (3, 60, 0), (3, 60, 1), (1, 20, 1), (1, 21, 0), (3, 61, 0)]]
+    assert [d.path for d in drawn] == [
+        f"center_{c}/patient_{p:03}_node_{n}.tif" for c, p, n in [(1, 20, 0), (3, 60, 0), (3, 60, 1), (1, 20, 1), (1, 21, 0), (3, 61, 0)]
+    ]
 
 
 def test_a_second_call_draws_nothing(cohort: tuple[Path, list[Drawn]]) -> None:
@@ -144,7 +173,9 @@ def test_the_command_says_a_line_per_slide_and_then_that_all_is_there(tmp_path: 
     assert "already there" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [("--slides", "0"), ("--size", "100"), ("--tile", "500"), ("--quality", "101"), ("--mpp", "0"), ("--seed", "-1")])
+@pytest.mark.parametrize(
+    "words", [("--slides", "0"), ("--size", "100"), ("--tile", "500"), ("--quality", "101"), ("--mpp", "0"), ("--seed", "-1")]
+)
 def test_a_wrong_option_is_named_before_anything_is_made(tmp_path: Path, words: tuple[str, str]) -> None:
     with pytest.raises(UserError, match=words[0]):
         run(parse(str(tmp_path / "a"), *words))

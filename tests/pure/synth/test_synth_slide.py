@@ -1,10 +1,13 @@
-"""A drawn slide: the same for the same seed, readable, and with tumour where the outlines say. Expected values come from OpenSlide, tifffile, shapely."""
+"""A drawn slide: the same for the same seed, readable, and with tumour where the outlines say. Expected values come from OpenSlide,
+tifffile, shapely."""
+
 from __future__ import annotations
 
 import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import openslide
@@ -13,7 +16,7 @@ import shapely
 import tifffile
 from scipy import ndimage
 
-from mpicamnet.synth import Polygon, draw_slide
+from mpicamnet.synth import Polygon, cells, draw_slide, texture
 from mpicamnet.synth.noise import inside
 from mpicamnet.synth.shapes import edges, layout, lesion, longest_axis
 
@@ -54,7 +57,9 @@ def test_openslide_sees_levels_tiles_and_resolution(slide: Path) -> None:
         assert s.properties["openslide.level[0].tile-width"] == "512"
 
 
-@pytest.mark.parametrize(("side", "levels", "sizes"), [(1025, None, [1025, 512]), (1536, 3, [1536, 768, 384]), (600, 1, [600]), (513, 2, [513, 256])])
+@pytest.mark.parametrize(
+    ("side", "levels", "sizes"), [(1025, None, [1025, 512]), (1536, 3, [1536, 768, 384]), (600, 1, [600]), (513, 2, [513, 256])]
+)
 def test_levels_halve_down_to_1024_px_or_as_many_as_asked_for(tmp_path: Path, side: int, levels: int | None, sizes: list[int]) -> None:
     draw_slide(tmp_path / "a.tif", side, 512, 1, levels=levels)
     with tifffile.TiffFile(tmp_path / "a.tif") as f:
@@ -115,7 +120,9 @@ def test_a_mask_agrees_with_shapely() -> None:
     mask, _ = inside(edges([polygon]), 0, 0, 400)
     expected = shapely.Polygon(polygon.outline, polygon.holes)
     y, x = np.mgrid[:400, :400] + 0.5
-    clear = shapely.distance(expected.boundary, shapely.points(x, y)) > 1e-6  # a px whose middle lies on the outline may fall to either side
+    clear = (
+        shapely.distance(expected.boundary, shapely.points(x, y)) > 1e-6
+    )  # a px whose middle lies on the outline may fall to either side
     assert (mask.astype(bool) == shapely.contains_xy(expected, x, y))[clear].all() and clear.sum() > 159_000
 
 
@@ -157,11 +164,21 @@ def test_slides_of_one_centre_are_stained_more_alike_than_those_of_two(tmp_path:
 
 
 def test_memory_is_bounded_by_tiles_not_by_the_slide(tmp_path: Path) -> None:
-    code = ("import resource, sys; from mpicamnet.synth import draw_slide; draw_slide(sys.argv[1], 512, 512, 1, tissue='full');"
-            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; draw_slide(sys.argv[1], 8192, 8192, 1, tissue='full', threads=2);"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
+    code = (
+        "import resource, sys; from mpicamnet.synth import draw_slide; draw_slide(sys.argv[1], 512, 512, 1, tissue='full');"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; draw_slide(sys.argv[1], 8192, 8192, 1, tissue='full', threads=2);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.tif")], capture_output=True, text=True, check=True, timeout=300)
     assert int(done.stdout) < 100 * 1024  # KiB; the slide is 201 MB of px
+
+
+@pytest.mark.parametrize("module", [cells, texture])
+def test_a_change_in_a_kernel_makes_those_that_call_it_be_compiled_anew(module: ModuleType) -> None:
+    *names, held = module.MADE_OF
+    folder = Path(str(module.__file__)).parent
+    today = hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()[:12]
+    assert held == today, f"{module.__name__}.MADE_OF must end with {today}: else Numba's cache still draws with the old kernels"
 
 
 def test_a_killed_drawing_leaves_nothing_under_the_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

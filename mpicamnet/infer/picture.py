@@ -1,0 +1,113 @@
+"""The picture that a pathologist looks at: the slide, and beside it the slide under its heatmap, with outlines, colour bar and scale bar."""
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+
+from ..patches.plan import SlidePlan, outlines_of
+from ..slides import Slide, open_slide
+from .heatmap import Heatmap
+
+THUMBNAIL = 1600  # px of the longer side, at most
+COLOURS = "RdYlBu_r"  # blue, yellow, red: told apart from the pinks and purples of H&E, and by colour-blind eyes
+OPACITY = 0.55
+OUTLINE = "#111111"
+
+
+def write_picture(path: Path, plan: SlidePlan, heat: Heatmap, reader: str, threshold: float) -> None:
+    """Draw a slide and its heatmap into a PNG, whole under its name."""
+    with open_slide(plan.record.path, reader, plan.record.mpp) as slide:
+        thumb = thumbnail(slide)
+    tall = plan.height > 1.3 * plan.width
+    shape = plan.height / plan.width
+    width = 5.2 if tall else 6.4
+    figure = Figure(figsize=(2 * width + 1.4, min(14.0, max(3.5, width * shape)) + 1.3), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    extent = (0, plan.width, plan.height, 0)
+    for axes, words in ((left, "slide"), (right, "probability of tumour")):
+        axes.imshow(thumb, extent=extent, interpolation="antialiased")
+        _outlines(axes, plan)
+        axes.set(xlim=(0, plan.width), ylim=(plan.height, 0), xticks=[], yticks=[])
+        axes.set_title(words, fontsize=10)
+        for side in axes.spines.values():
+            side.set_color("0.7")
+    image = right.imshow(np.ma.masked_invalid(heat.prob), extent=heat.extent, cmap=COLOURS, vmin=0, vmax=1, alpha=OPACITY, interpolation="nearest",
+                         zorder=2)
+    right.set(xlim=(0, plan.width), ylim=(plan.height, 0))
+    bar = figure.colorbar(image, ax=right, shrink=0.85, pad=0.02)
+    bar.set_label("tumour probability")
+    bar.ax.axhline(threshold, color="black", linewidth=1.2)
+    if np.isnan(heat.prob).all():
+        right.text(0.5, 0.5, "no tissue", transform=right.transAxes, ha="center", va="center", fontsize=14)
+    if plan.mpp is not None:
+        _scale_bar(left, plan)
+        _scale_bar(right, plan)
+    if plan.annotated:
+        figure.legend(handles=[Line2D([], [], color=OUTLINE, linewidth=1.6, label="annotated tumour")], loc="outside lower center", frameon=False, fontsize=9)
+    figure.suptitle(_title(plan), fontsize=11)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(partial, format="png")
+    partial.replace(path)
+
+
+def thumbnail(slide: Slide, most: int = THUMBNAIL) -> Any:
+    """The slide as RGB uint8 (h, w, 3), the longer side at most about `most` px: from the coarsest level that is large enough, each px a mean."""
+    wanted = max(slide.width, slide.height) / most
+    level = max((i for i, lv in enumerate(slide.levels) if lv.downsample <= max(1.0, wanted)), key=lambda i: slide.levels[i].downsample)
+    lv = slide.levels[level]
+    factor = max(1, math.ceil(max(lv.width, lv.height) / most))
+    strips = []
+    step = max(factor, 1024 // factor * factor)
+    width = lv.width // factor * factor or lv.width
+    for y in range(0, max(1, lv.height // factor) * factor, step):
+        h = min(step, lv.height // factor * factor - y)
+        px = slide.read(0, round(y * lv.downsample), width, h, level)
+        strips.append(px.reshape(h // factor, factor, width // factor, factor, 3).mean(axis=(1, 3)))
+    return np.concatenate(strips).round().astype(np.uint8)
+
+
+def _outlines(axes: Any, plan: SlidePlan) -> None:
+    for polygon in shapely.get_parts(outlines_of(plan)):
+        rings = [polygon.exterior, *polygon.interiors]
+        points = np.concatenate([shapely.get_coordinates(r) for r in rings])
+        codes = np.concatenate([[Outline.MOVETO, *[Outline.LINETO] * (len(r.coords) - 2), Outline.CLOSEPOLY] for r in rings])
+        for colour, width in (("white", 2.8), (OUTLINE, 1.4)):
+            axes.add_patch(PathPatch(Outline(points, codes), facecolor="none", edgecolor=colour, linewidth=width, zorder=3))
+
+
+def _scale_bar(axes: Any, plan: SlidePlan) -> None:
+    """A bar of a round length, at most a quarter of the width, at the bottom left."""
+    assert plan.mpp is not None
+    mm = round_length(plan.width * plan.mpp / 1000 / 4)
+    length = mm * 1000 / plan.mpp
+    x, y = 0.03 * plan.width, 0.965 * plan.height
+    for colour, width in (("white", 6.5), ("black", 3.5)):
+        axes.plot([x, x + length], [y, y], color=colour, linewidth=width, solid_capstyle="butt", zorder=4)
+    axes.text(x + length / 2, y - 0.012 * plan.height, f"{mm:g} mm" if mm >= 0.1 else f"{mm * 1000:g} µm", ha="center", va="bottom", fontsize=9, zorder=4,
+              bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5})
+
+
+def round_length(most: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is at most `most`."""
+    power = 10.0 ** math.floor(math.log10(most))
+    return max(f * power for f in (1, 2, 5) if f * power <= most * (1 + 1e-9))
+
+
+def _title(plan: SlidePlan) -> str:
+    size = f"{plan.width:,} x {plan.height:,} px"
+    if plan.mpp is not None:
+        size += f", {plan.mpp:.3g} µm/px ({plan.width * plan.mpp / 1000:.1f} x {plan.height * plan.mpp / 1000:.1f} mm)"
+    windows = f"windows of {plan.grid.patch} px every {plan.grid.stride} px"
+    if plan.resolution.mpp is not None:
+        windows += f" at {plan.resolution.mpp:.3g} µm/px"
+    stage = f"    true class: {plan.record.stage}" if plan.record.stage else ""
+    return f"{plan.record.name}{stage}\n{size}; {windows}"

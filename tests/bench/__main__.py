@@ -1,0 +1,85 @@
+"""`python -m tests.bench [extract|ranks|memory|filter|openslide ...]`: draw the slides once (runs/bench), measure, print a line per figure."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mpicamnet.synth import draw_slide
+from tests.launch import ENVIRONMENT, ROOT
+
+SLIDES = ROOT / "runs" / "bench"
+FAST = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())  # the page cache, not the disk
+SIDE = 16_384
+
+
+def slide(name: str, width: int, height: int, **how: object) -> Path:
+    """A drawn slide that is all tissue; made once."""
+    path = SLIDES / name / f"{name}.tif"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        print(f"drawing {name}, {width} x {height} px, once", flush=True)
+        draw_slide(path, width, height, 1, tissue="full", **how)  # type: ignore[arg-type]
+    return path
+
+
+def config(name: str, work: Path, **extract: object) -> Path:
+    path = work.with_suffix(".yaml")
+    path.write_text(json.dumps({"work": str(work), "data": {"layout": "folder", "root": str(SLIDES / name), "patch": 224},
+                                "extract": {"sampling": "dense", **extract}}))
+    return path
+
+
+def child(ranks: int, module: str, *words: object, pin: bool = True) -> list[str]:
+    """Lines that a program of this package prints, on that many ranks, each on a core of its own."""
+    bind = ["--bind-to", "core"] if pin and ranks <= (os.cpu_count() or 1) else ["--bind-to", "none", "--oversubscribe"]
+    done = subprocess.run(["mpirun", *bind, "-n", str(ranks), sys.executable, "-m", f"tests.bench.{module}", *map(str, words)], cwd=ROOT,
+                          env={**os.environ, **ENVIRONMENT, "OMPI_MCA_mpi_yield_when_idle": "0"}, capture_output=True, text=True, timeout=3000)
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    return done.stdout.splitlines()
+
+
+def bench_extract(work: Path) -> None:
+    """One core: the whole of extraction against raw decoding and against other readers."""
+    slide("square", SIDE, SIDE)
+    for line in child(1, "one_core", config("square", work / "w"), SLIDES / "square" / "square.tif"):
+        print(line, flush=True)
+
+
+def bench_ranks(work: Path) -> None:
+    """Two ranks against one, and four on the same cores against two."""
+    slide("square", SIDE, SIDE)
+    seconds = {n: [] for n in (1, 2, 4)}  # type: dict[int, list[float]]
+    for _ in range(3):  # in turn, so that what else the machine does falls on all
+        for n, found in seconds.items():
+            found += json.loads(child(n, "whole_stage", config("square", work / "w"), 3)[-1])
+    best = {n: sorted(v)[len(v) // 2] for n, v in seconds.items()}
+    print(f"extraction of {SIDE} px square, dense 224 px, median of 9 s: 1 rank {best[1]:.3f}, 2 ranks {best[2]:.3f}, 4 ranks {best[4]:.3f}")
+    print(f"two ranks against one: {best[1] / best[2]:.2f} x; four on {os.cpu_count()} cores against two: {best[2] / best[4]:.2f} x")
+
+
+def bench_memory(work: Path) -> None:
+    """Peak memory of a rank, and of one on a slide twice as large."""
+    peaks = {}
+    for name, height in (("square", SIDE), ("double", 2 * SIDE)):
+        slide(name, SIDE, height)
+        peaks[name] = int(child(1, "whole_stage", config(name, work / name), 1)[0].split()[1])
+    print(f"peak memory of a rank: {peaks['square']} MiB; on a slide twice as large {peaks['double']} MiB")
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or ["extract", "ranks", "memory"]
+    work = Path(tempfile.mkdtemp(prefix="mpicamnet-bench-", dir=FAST))
+    try:
+        for name in wanted:
+            globals()[f"bench_{name}"](work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+main()

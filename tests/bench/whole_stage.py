@@ -1,0 +1,51 @@
+"""Under mpirun: the extract stage, N times after one to warm up; prints each rank's peak memory and a JSON list of seconds."""
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from mpicamnet import config as cfg
+from mpicamnet.job import Job
+from mpicamnet.patches import stage
+from mpicamnet.ranks import Clock, Communicators, Log, Signals, finish, start
+from mpicamnet.slides import catalogue
+
+
+def job_of(comms: Communicators, path: str, *overrides: str) -> Job:
+    config = cfg.load(path, list(overrides))
+    work = Path(config.work)
+    if comms.world.rank == 0:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    comms.world.Barrier()
+    return Job(config, comms, Log(comms.world.rank, "quiet"), Clock(), Signals(), catalogue(config.data), "bench", work)
+
+
+def seconds(comms: Communicators, path: str, *overrides: str) -> tuple[float, Job]:
+    """One extraction, from before the slide is opened until the file has its name."""
+    job = job_of(comms, path, *overrides)
+    comms.world.Barrier()
+    begun = time.perf_counter()
+    stage.run(job)
+    comms.world.Barrier()
+    return time.perf_counter() - begun, job
+
+
+def main() -> None:
+    comms = start().with_members(None)
+    seconds(comms, sys.argv[1])
+    found = [seconds(comms, sys.argv[1])[0] for _ in range(int(sys.argv[2]))]
+    peak = comms.world.reduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, op=max) if comms.world.size > 1 else \
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    if comms.world.rank == 0:
+        print("peak", peak, "MiB")
+        print(json.dumps(found))
+    finish()
+
+
+if __name__ == "__main__":
+    main()

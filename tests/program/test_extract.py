@@ -1,0 +1,227 @@
+"""Layer 1 as a user meets it: same bytes on any number of ranks, kills cost a round, the pixels are the slide's."""
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import openslide
+import pytest
+import xxhash
+
+from tests.launch import begin, end, good, mpicamnet, ranks_of
+from tests.program.conftest import Configure
+
+
+def made(config: Path) -> Path:
+    return config.with_suffix("") / "patches.h5"
+
+
+def attribute(config: Path, name: str) -> str:
+    with h5py.File(made(config)) as f:
+        return str(f.attrs[name])
+
+
+def datasets(config: Path) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with h5py.File(made(config)) as f:
+        f.visititems(lambda name, o: found.__setitem__(name, o[...].tobytes()) if isinstance(o, h5py.Dataset) else None)
+    return found
+
+
+def digest_by_the_specification(config: Path) -> str:
+    """INTERFACES of patches.h5: SHA-256 over XXH3-128 of name, 0x00, x, y, label, payload."""
+    whole = hashlib.sha256()
+    with h5py.File(made(config)) as f:
+        names = [n.decode() for n in f["slides/name"]]
+        for i in range(len(f["slide"])):
+            x, y = (int(v) for v in f["xy"][i])
+            row = names[f["slide"][i]].encode() + b"\0" + x.to_bytes(8, "little", signed=True) + y.to_bytes(8, "little", signed=True)
+            row += int(f["label"][i]).to_bytes(1, "little", signed=True)
+            if "pixels" in f:
+                row += f["pixels"][i].tobytes()
+            elif "jpeg" in f:
+                row += f["jpeg/bytes"][int(f["jpeg/offset"][i]):int(f["jpeg/offset"][i + 1])].tobytes()
+            whole.update(xxhash.xxh3_128(row).digest())
+    return whole.hexdigest()
+
+
+@pytest.mark.parametrize("sampling", ["dense", "random"])
+@pytest.mark.parametrize("storage", ["pixels", "jpeg", "coords"])
+def test_every_dataset_is_the_same_on_1_to_4_and_7_ranks(configure: Configure, sampling: str, storage: str) -> None:
+    extract = {"sampling": sampling, "storage": storage, "per_class": 25, "block": 600}
+    first = configure("r1", extract=extract)
+    good("extract", first)
+    expected = datasets(first)
+    assert len(expected["label"]) > 40
+    assert digest_by_the_specification(first) == attribute(first, "content_digest")
+    for ranks in (2, 3, 4, 7) if storage == "pixels" else (2, 3):
+        other = configure(f"r{ranks}", extract=extract)
+        good("extract", other, ranks=ranks)
+        found = datasets(other)
+        assert found.keys() == expected.keys()
+        assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_collective_writes_give_the_same_file_also_with_more_ranks_than_work(configure: Configure) -> None:
+    few = {"data": {"patch": 700}, "tissue": {"method": "none"}, "label": {"tumor_min": 0.01}}
+    digests = set()
+    for io in ("independent", "collective"):
+        for ranks in (1, 6):
+            c = configure(f"{io}{ranks}", extract={"io": io, "white": {"max_share": 1.0}}, **few)
+            good("extract", c, ranks=ranks)
+            digests.add(attribute(c, "content_digest"))
+    assert len(digests) == 1
+    with h5py.File(made(c)) as f:
+        assert len(f["slide"]) == 3 * 4  # 2 x 2 windows of 700 px on each of 3 slides of 2,048 px
+
+
+def test_rows_are_the_slides_pixels_and_stand_in_order(configure: Configure, cohort: Path) -> None:
+    c = configure(extract={"stride": 61, "block": 512})
+    good("extract", c, ranks=2)
+    with h5py.File(made(c)) as f:
+        slide, xy, px = f["slide"][...], f["xy"][...], f["pixels"]
+        paths = [p.decode() for p in f["slides/path"]]
+        for i in random.Random(1).sample(range(len(slide)), 60):
+            with openslide.OpenSlide(paths[slide[i]]) as s:
+                x, y = (int(v) for v in xy[i])
+                assert np.array_equal(np.asarray(s.read_region((x, y), 0, (96, 96)).convert("RGB")), px[i])
+        block = 512 // 61 * 61
+        keys = [(s, y // block, x // block, y, x) for s, (x, y) in zip(slide.tolist(), xy.tolist(), strict=True)]
+        assert keys == sorted(set(keys))
+
+
+def test_a_slide_read_at_a_coarser_resolution_is_what_read_patch_gives(configure: Configure) -> None:
+    from mpicamnet.slides import open_slide, read_patch, resolve
+
+    c = configure(data={"mpp": 0.8}, extract={"per_class": 20, "sampling": "random"})
+    good("extract", c, ranks=2)
+    with h5py.File(made(c)) as f:
+        rows = range(0, len(f["slide"]), 5)
+        for i in rows:
+            with open_slide(f["slides/path"][f["slide"][i]].decode()) as s:
+                expected = read_patch(s, int(f["xy"][i, 0]), int(f["xy"][i, 1]), 96, resolve(s, mpp=0.8))
+            assert np.array_equal(f["pixels"][i], expected)
+
+
+def test_ten_kills_at_random_moments_cost_a_round_each(configure: Configure) -> None:
+    """SIGKILL to one rank, then a rerun on another number of ranks: the same digest, and what was marked is not read again."""
+    rng = random.Random(4)
+    extract = {"stride": 16, "block": 512}
+    whole = configure("whole", extract=extract)
+    begun = time.monotonic()
+    good("extract", whole, ranks=2)
+    took = time.monotonic() - begun
+    expected, reused = attribute(whole, "content_digest"), []
+    for k in range(10):
+        c = configure(f"kill{k}", extract=extract)
+        p = begin(rng.choice((2, 3)), sys.executable, "-m", "mpicamnet", "extract", c)
+        if k % 2:  # half of them once rows are being written, half at any moment
+            partial = made(c).with_name("patches.h5.partial")
+            while p.poll() is None and not (partial.exists() and partial.stat().st_blocks > 20_000):
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.3) * took)
+        else:
+            time.sleep(rng.uniform(0.1, 1.0) * took)
+        for victim in ranks_of(p.pid)[-1:]:
+            os.kill(victim, signal.SIGKILL)
+        end(p, 60)
+        assert made(c).exists() or p.returncode != 0
+        good("extract", c, ranks=rng.choice((1, 2, 4)))
+        assert attribute(c, "content_digest") == expected
+        assert digest_by_the_specification(c) == expected
+        assert not list(c.with_suffix("").glob("*.partial")) and not list(c.with_suffix("").glob("*.head"))
+        reused.append(int(attribute(c, "blocks_reused")))
+    assert sum(n > 0 for n in reused) >= 3, reused
+
+
+def test_random_sampling_goes_on_after_a_signal(configure: Configure) -> None:
+    extract = {"sampling": "random", "per_class": 400}
+    whole, cut = configure("whole", extract=extract), configure("cut", extract=extract)
+    good("extract", whole, ranks=2)
+    p = begin(2, sys.executable, "-m", "mpicamnet", "extract", cut)
+    partial = made(cut).with_name("patches.h5.partial")
+    while p.poll() is None and not (partial.exists() and partial.stat().st_blocks > 5_000):
+        time.sleep(0.01)
+    for victim in ranks_of(p.pid)[:1]:
+        os.kill(victim, signal.SIGTERM)
+    done = end(p, 60)
+    assert done.returncode in (0, 75), done.stderr
+    good("extract", cut, ranks=3)
+    assert attribute(cut, "content_digest") == attribute(whole, "content_digest")
+
+
+def test_random_keeps_n_per_class_by_seed(configure: Configure) -> None:
+    a, b = configure("a", extract={"sampling": "random", "per_class": 30}), configure("b", extract={"sampling": "random", "per_class": 30}, seed=8)
+    said = good("extract", a)
+    good("extract", b)
+    with h5py.File(made(a)) as f, h5py.File(made(b)) as g:
+        places = [{(int(s), *map(int, xy)) for s, xy in zip(h["slide"], h["xy"], strict=True)} for h in (f, g)]
+        assert len(places[0]) == len(f["slide"]), "no position twice"
+        counts = {(int(s), int(v)): int(((f["slide"][:] == s) & (f["label"][:] == v)).sum()) for s in range(3) for v in (0, 1)}
+        annotated = f["slides/annotated"][:]
+        assert set(f["label"][:]) == {0, 1}
+    assert all(counts[s, 0] == 30 for s in range(3))
+    assert all(counts[s, 1] == (30 if annotated[s] else 0) for s in range(3)), (counts, said)
+    assert len(places[0] & places[1]) < 10
+
+
+def test_a_second_call_says_that_it_is_done_and_another_config_says_what_changed(configure: Configure) -> None:
+    c = configure(extract={"sampling": "random", "per_class": 10})
+    good("extract", c)
+    before = made(c).stat().st_mtime_ns
+    assert "done before" in good("extract", c, ranks=2)
+    assert made(c).stat().st_mtime_ns == before
+    c = configure(extract={"sampling": "random", "per_class": 12})
+    assert "extract.per_class was 10, is 12" in good("extract", c)
+
+
+def test_alone_is_one_rank(configure: Configure) -> None:
+    alone, one = configure("alone"), configure("one")
+    good("extract", alone)
+    good("extract", one, ranks=1)
+    assert attribute(alone, "content_digest") == attribute(one, "content_digest")
+
+
+def test_timing_has_a_line_per_phase(configure: Configure) -> None:
+    import json
+
+    c = configure()
+    good("extract", c, ranks=2)
+    lines = [json.loads(line) for line in (c.with_suffix("") / "timing.jsonl").read_text().splitlines()]
+    assert {line["phase"] for line in lines} >= {"plan", "read", "write", "wait", "finish"}
+    for line in lines:
+        s = line["seconds"]
+        assert line["ranks"] == 2 and 0 <= s["min"] <= s["mean"] <= s["max"] < 120
+
+
+def test_help_and_plan_start_no_mpi_and_load_no_tensorflow(configure: Configure) -> None:
+    for words in (["--help"], ["run", "--help"], ["synth", "--help"], ["plan", configure()]):
+        p = end(begin(0, sys.executable, "-X", "importtime", "-m", "mpicamnet", *words), 60)
+        assert p.returncode == 0, p.stderr[-500:]
+        loaded = {line.rsplit("|", 1)[-1].strip() for line in p.stderr.splitlines()}
+        assert not loaded & {"mpi4py.MPI", "tensorflow", "horovod"}, words
+        if words != ["plan", configure()]:
+            assert not loaded & {"h5py", "numpy"}, words
+
+
+def test_plan_tells_what_extract_then_makes(configure: Configure) -> None:
+    c = configure()
+    said = good("plan", c)
+    good("extract", c)
+    with h5py.File(made(c)) as f:
+        rows = len(f["slide"])
+    promised = int(next(line for line in said.splitlines() if "windows on tissue" in line).split()[-1].replace(",", ""))
+    assert rows <= promised <= 1.2 * rows
+
+
+def test_unknown_words_on_the_command_line_are_one_line(configure: Configure) -> None:
+    for words in (["extrakt", "c.yaml"], ["extract"], ["run", configure(), "--only", "training"], ["extract", configure(), "--set", "seed"]):
+        p = mpicamnet(*words)
+        assert p.returncode == 2 and p.stderr.startswith("mpicamnet: error:") and p.stderr.count("\n") == 1, p.stderr
