@@ -12,7 +12,7 @@ ENOUGH = 0.5  # share of resamplings in which a measure must exist for its inter
 
 
 def drawn_slides(slides: int, seed: int, what: str, replicate: int) -> npt.NDArray[np.int64]:
-    """How often each of `slides` slides is drawn in one resampling, int64 (slides,), summing to `slides`; by (seed, what, replicate) alone."""
+    """How often each slide is drawn in one resampling, int64 (slides,), summing to `slides`; by (seed, what, replicate) alone."""
     key = hashlib.sha256(f"{seed}\0bootstrap\0{what}\0{replicate}".encode()).digest()[:16]
     rng = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
     return np.bincount(rng.integers(0, slides, slides), minlength=slides).astype(np.int64)

@@ -28,7 +28,7 @@ class Ranking:
         self._ends = np.concatenate((np.flatnonzero(np.diff(prob)), [len(prob) - 1])) if len(prob) else np.zeros(0, np.int64)
 
     def counts(self, times: Counts | None = None) -> tuple[Counts, Counts]:
-        """True and false positives (k+1,) as the threshold falls through the k distinct probabilities, from 0; each row counted `times` times."""
+        """True and false positives (k+1,), from 0, as the threshold falls through the k distinct probabilities; a row counts `times`."""
         times = np.ones(len(self._label), np.int64) if times is None else times[self._order]
         true, false = np.cumsum(times * self._label)[self._ends], np.cumsum(times * (1 - self._label))[self._ends]
         return np.concatenate(([0], true)), np.concatenate(([0], false))

@@ -98,7 +98,8 @@ def write(job: Job, tile: dict[str, Any]) -> None:
 
 def _words(tile: dict[str, Any]) -> str:
     auc, accuracy = tile["roc_auc"], tile["accuracy"]
+    tiles = f"  {tile['n']:,} labelled tiles, {tile['positives']:,} of them tumour"
     if auc["value"] is None:
-        return f"  {tile['n']:,} labelled tiles, {tile['positives']:,} of them tumour: no AUC, {auc['why']}"
+        return f"{tiles}: no AUC, {auc['why']}"
     between = f" [{auc['low']:.3f}, {auc['high']:.3f}]" if auc["low"] is not None else ""
-    return f"  {tile['n']:,} labelled tiles, {tile['positives']:,} of them tumour: AUC {auc['value']:.3f}{between}, accuracy {accuracy['value']:.3f}"
+    return f"{tiles}: AUC {auc['value']:.3f}{between}, accuracy {accuracy['value']:.3f}"

@@ -11,7 +11,7 @@ from ..patches.grid import Grid
 
 @dataclass(frozen=True)
 class Heatmap:
-    """`prob` float32 (rows, columns), NaN outside tissue. Cell (0, 0) has its top-left corner at `left`, `top`, and is `cell` wide: level-0 px.
+    """`prob` float32 (rows, columns), NaN outside tissue. In level-0 px: `left`, `top`, the corner of cell (0, 0), and `cell`, its width.
 
     A cell is the middle of its window, one stride wide: cells tile the slide without gap or overlap.
     """

@@ -1,4 +1,4 @@
-"""The picture that a pathologist looks at: the slide, and beside it the slide under its heatmap, with outlines, colour bar and scale bar."""
+"""The picture that a pathologist looks at: the slide, and beside it the slide under its heatmap, with outlines and bars."""
 from __future__ import annotations
 
 import math
@@ -17,6 +17,7 @@ from ..slides import Slide, open_slide
 from .heatmap import Heatmap
 
 THUMBNAIL = 1600  # px of the longer side, at most
+STRIP_BYTES = 64 << 20  # px of a level held at a time: a slide without a pyramid is read in strips
 COLOURS = "RdYlBu_r"  # blue, yellow, red: told apart from the pinks and purples of H&E, and by colour-blind eyes
 OPACITY = 0.55
 OUTLINE = "#111111"
@@ -39,8 +40,8 @@ def write_picture(path: Path, plan: SlidePlan, heat: Heatmap, reader: str, thres
         axes.set_title(words, fontsize=10)
         for side in axes.spines.values():
             side.set_color("0.7")
-    image = right.imshow(np.ma.masked_invalid(heat.prob), extent=heat.extent, cmap=COLOURS, vmin=0, vmax=1, alpha=OPACITY, interpolation="nearest",
-                         zorder=2)
+    image = right.imshow(np.ma.masked_invalid(heat.prob), extent=heat.extent, cmap=COLOURS, vmin=0, vmax=1, alpha=OPACITY,
+                         interpolation="nearest", zorder=2)
     right.set(xlim=(0, plan.width), ylim=(plan.height, 0))
     bar = figure.colorbar(image, ax=right, shrink=0.85, pad=0.02)
     bar.set_label("tumour probability")
@@ -51,7 +52,8 @@ def write_picture(path: Path, plan: SlidePlan, heat: Heatmap, reader: str, thres
         _scale_bar(left, plan)
         _scale_bar(right, plan)
     if plan.annotated:
-        figure.legend(handles=[Line2D([], [], color=OUTLINE, linewidth=1.6, label="annotated tumour")], loc="outside lower center", frameon=False, fontsize=9)
+        line = Line2D([], [], color=OUTLINE, linewidth=1.6, label="annotated tumour")
+        figure.legend(handles=[line], loc="outside lower center", frameon=False, fontsize=9)
     figure.suptitle(_title(plan), fontsize=11)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -60,13 +62,13 @@ def write_picture(path: Path, plan: SlidePlan, heat: Heatmap, reader: str, thres
 
 
 def thumbnail(slide: Slide, most: int = THUMBNAIL) -> Any:
-    """The slide as RGB uint8 (h, w, 3), the longer side at most about `most` px: from the coarsest level that is large enough, each px a mean."""
+    """The slide as RGB uint8 (h, w, 3), the longer side at most `most` px: means over the coarsest level that is large enough."""
     wanted = max(slide.width, slide.height) / most
     level = max((i for i, lv in enumerate(slide.levels) if lv.downsample <= max(1.0, wanted)), key=lambda i: slide.levels[i].downsample)
     lv = slide.levels[level]
     factor = max(1, math.ceil(max(lv.width, lv.height) / most))
     strips = []
-    step = max(factor, 1024 // factor * factor)
+    step = max(factor, STRIP_BYTES // (3 * lv.width) // factor * factor)
     width = lv.width // factor * factor or lv.width
     for y in range(0, max(1, lv.height // factor) * factor, step):
         h = min(step, lv.height // factor * factor - y)
@@ -92,7 +94,8 @@ def _scale_bar(axes: Any, plan: SlidePlan) -> None:
     x, y = 0.03 * plan.width, 0.965 * plan.height
     for colour, width in (("white", 6.5), ("black", 3.5)):
         axes.plot([x, x + length], [y, y], color=colour, linewidth=width, solid_capstyle="butt", zorder=4)
-    axes.text(x + length / 2, y - 0.012 * plan.height, f"{mm:g} mm" if mm >= 0.1 else f"{mm * 1000:g} µm", ha="center", va="bottom", fontsize=9, zorder=4,
+    words = f"{mm:g} mm" if mm >= 0.1 else f"{mm * 1000:g} µm"
+    axes.text(x + length / 2, y - 0.012 * plan.height, words, ha="center", va="bottom", fontsize=9, zorder=4,
               bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5})
 
 

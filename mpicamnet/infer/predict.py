@@ -1,7 +1,7 @@
 """Units of a slide's grid -> probabilities: the next units are read while the network looks at the last ones.
 
-A unit's patches go through the network in batches of one fixed shape, the last filled up: so no probability depends on which rank made it, nor on
-what else that rank had to do.
+A unit's patches go through the network in batches of one fixed shape, the last filled up: so no probability depends on which rank made it,
+nor on what else that rank had to do.
 """
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Predicted:
     @staticmethod
     def join(parts: list[Predicted]) -> Predicted:
         """All tiles of all parts; none where there are no parts."""
-        return Predicted(*(np.concatenate([np.zeros((0, *shape), kind), *(getattr(p, name) for p in parts)]) for name, (kind, shape) in COLUMNS.items()))
+        return Predicted(*(np.concatenate([np.zeros((0, *shape), kind), *(getattr(p, name) for p in parts)])
+                           for name, (kind, shape) in COLUMNS.items()))
 
 
 class Prediction:

@@ -1,7 +1,7 @@
 """The infer stage: slides and a network -> infer/predictions.h5 and a picture per slide. Collective.
 
-choose slides, look at the model's card -> plan the slides -> (members of the `infer` communicator) in rounds: read, predict -> gather to each
-slide's owner, who draws -> write all probabilities (one rank), named last.
+choose slides, look at the model's card -> plan the slides -> (members of the `infer` communicator) in rounds: read, predict -> gather to
+each slide's owner, who draws -> write all probabilities (one rank), named last.
 """
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from ..patches.fill import Filler
 from ..patches.plan import Candidates, SlidePlan, window_candidates
 from ..patches.rows import Reader
 from ..patches.schema import statuses
-from ..patches.stage import _slides as slide_columns
-from ..patches.stage import make_plans
+from ..patches.stage import make_plans, slide_columns
 from ..patches.units import unit_rows, units_of
 from ..ranks import Comm, Progress, Rounds, agree, fence, gather_rows, wait_asleep
 from ..ranks.fence import RankFault
@@ -54,7 +53,7 @@ def run(job: Job) -> None:
                 error = e
         wait_asleep(world)
         agree(world, error)
-        told: Errors = world.bcast(bad, root=0)  # rank 0 is a member: ranks without a device are the last of their node
+        told: Errors = {i: e for part in world.allgather(bad) for i, e in part.items()}  # also to ranks that are no members
         job.leave_out([*problems.values(), *told.values()])
     job.write_timing("infer", PHASES)
 
@@ -158,7 +157,8 @@ def _write(job: Job, plans: dict[int, SlidePlan], problems: Errors, bad: Errors,
     slides = slide_columns(job, plans, problems)
     slides["status"] = statuses([str(bad[i]) if i in bad else s.decode() for i, s in enumerate(slides["status"])])
     attributes = {"model_digest": model_digest, "patch": card.patch, "stride": config.infer.stride or card.patch,
-                  "mpp": np.nan if card.mpp is None else card.mpp, "config": cfg.as_yaml(config), "config_digest": job.digest, "software": software()}
+                  "mpp": np.nan if card.mpp is None else card.mpp, "config": cfg.as_yaml(config), "config_digest": job.digest,
+                  "software": software()}
     names = {f"{p.record.name}.png" for p in plans.values()}
     for old in (job.work / "infer" / "heatmaps").glob("*.png"):
         if old.name not in names:  # of an earlier run, over other slides

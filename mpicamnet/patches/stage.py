@@ -88,7 +88,7 @@ def _open_store(job: Job, plans: dict[int, SlidePlan], problems: dict[int, Slide
     attributes = {"schema": SCHEMA, "config": cfg.as_yaml(config), "config_digest": job.digest, "software": software() if world.rank == 0 else ""}
     attributes = world.bcast(attributes, root=0)
     try:
-        return Mark(), Store.create(path, world, config.extract, config.data.patch, _most_rows(job, plans), attributes, _slides(job, plans, problems))
+        return Mark(), Store.create(path, world, config.extract, config.data.patch, _most_rows(job, plans), attributes, slide_columns(job, plans, problems))
     except OSError as e:  # creating is collective: MPI-IO fails on all ranks alike
         raise write_error(e, path, 1 << 20) from None
 
@@ -99,7 +99,7 @@ def _most_rows(job: Job, plans: dict[int, SlidePlan]) -> int:
     return sum(min(job.config.extract.per_class, p.places) * (2 if p.annotated else 1) for p in plans.values())
 
 
-def _slides(job: Job, plans: dict[int, SlidePlan], problems: dict[int, SlideError]) -> dict[str, npt.NDArray[Any]]:
+def slide_columns(job: Job, plans: dict[int, SlidePlan], problems: dict[int, SlideError]) -> dict[str, npt.NDArray[Any]]:
     """The columns of `slides`, one row per slide of the catalogue."""
     records = job.records
 

@@ -2,13 +2,14 @@
 
 In each round a rank works on its piece, tells the others how much came of it, and goes on with the next piece; only then does it hear what the
 others said, knows where its outcome belongs, and puts it there. So the exchange costs no waiting while ranks are less than a round apart, and
-at most two outcomes are in memory.
+at most two outcomes are in memory. A rank alone puts each outcome at once.
 
     rank 0   work 1 | say 1 . work 2 | hear 1, put 1, say 2 . work 3 | ...
 """
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from .shares import Share, contiguous_shares
 from .signals import Signals, stopped
 
 T = TypeVar("T")
+R = TypeVar("R")
 FAILED, STOP, SIZES = 0, 1, 2  # places in what ranks tell each other
 
 
@@ -44,73 +46,76 @@ class Task(Protocol[T]):
         """All ranks have put all outcomes of the first `blocks` blocks; called on rank 0 alone, with the sum of their `sizes`."""
 
 
-class Rounds(Generic[T]):
-    """Walk through `weights` (int64, one per block) from block `start` on; collective over `comm`.
+@dataclass
+class _Walk(Generic[T]):
+    """Where a walk stands on one rank."""
 
-    `most`: weight that an outcome in memory may have. `begun`: sum of `sizes` over the blocks before `start`.
-    """
+    before: npt.NDArray[np.int64]  # sum of sizes over the rounds that were put
+    pending: tuple[Exchange, T | None, int] | None = None  # a round that was told, not put; the block it ends at
+    to_mark: tuple[int, npt.NDArray[np.int64]] | None = None  # blocks that are put here, but perhaps not yet everywhere
+    error: Exception | None = None  # what went wrong on this rank and the others do not know yet
+    stop: bool = False
+
+
+class Rounds(Generic[T]):
+    """A walk through `weights` (int64, one per block), at most `most` of weight per rank and round; collective over `comm`."""
 
     def __init__(self, comm: Comm, weights: npt.NDArray[np.int64], most: int, clock: Clock, signals: Signals):
         self._comm, self._weights, self._most, self._clock, self._signals = comm, weights, most, clock, signals
 
     def run(self, task: Task[T], start: int, begun: npt.NDArray[np.int64], progress: Callable[[int], None]) -> npt.NDArray[np.int64]:
-        """Returns the sum of `sizes` over all blocks. Raises on all ranks what the first failing rank raised, or `stopped()`."""
+        """Walk from block `start` on; `begun` is the sum of `sizes` over the blocks before it.
+
+        Returns that sum over all blocks. Raises on all ranks what the first failing rank raised, or `stopped()`.
+        """
         comm, at = self._comm, start
         done = np.zeros(comm.size, np.int64)
-        before = np.array(begun, np.int64)  # of the rounds that were put
-        pending: tuple[Exchange, T | None, int] | None = None
-        to_mark: tuple[int, npt.NDArray[np.int64]] | None = None
-        error: Exception | None = None
-        stop = False
-        while True:
+        walk: _Walk[T] = _Walk(np.array(begun, np.int64))
+        while at < len(self._weights) and not walk.stop:
+            shares = contiguous_shares(self._weights, at, done, self._most)
             outcome: T | None = None
-            working = at < len(self._weights) and not stop
-            if working:
-                shares = contiguous_shares(self._weights, at, done, self._most)
-                if error is None:
-                    outcome, error = self._attempt(task, shares[comm.rank])
-                done += [int(self._weights[s.start:s.stop].sum()) for s in shares]
-                at = shares[-1].stop
-            if pending is not None:
-                exchange, earlier, end = pending
-                with self._clock.phase("wait"):
-                    heard = exchange.wait()
-                if heard.total[FAILED]:
-                    agree(comm, error)
-                stop = stop or bool(heard.total[STOP])
-                if to_mark is not None and comm.rank == 0:
-                    error = error or self._guard(lambda m=to_mark: task.finished(*m))  # type: ignore[misc]
-                if earlier is not None:
-                    error = error or self._put(task, earlier, before + heard.before[SIZES:], heard.total[SIZES:])
-                before = before + heard.total[SIZES:]
-                to_mark = (end, before)
-                progress(end)
-            if not working:
-                break
-            said = Exchange(comm, int(error is not None), int(self._signals.caught != 0), *task.sizes(outcome))
-            pending = (said, outcome, at)
-        if to_mark is not None:
-            agree(comm, error)  # all have put everything
-            if comm.rank == 0:
-                error = self._guard(lambda: task.finished(*to_mark))
-        agree(comm, error)
-        if stop and at < len(self._weights):
+            if walk.error is None:
+                outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
+            done += [int(self._weights[s.start:s.stop].sum()) for s in shares]
+            at = shares[-1].stop
+            self._settle(task, walk, progress)
+            said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome))
+            walk.pending = (said, outcome, at)
+            if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
+                self._settle(task, walk, progress)
+        self._settle(task, walk, progress)
+        agree(comm, walk.error)  # from here on all have put everything
+        if walk.to_mark is not None and comm.rank == 0:
+            walk.error = self._attempt(lambda: task.finished(*walk.to_mark))[1]  # type: ignore[misc]
+        agree(comm, walk.error)
+        if at < len(self._weights):
             raise stopped()
-        return before
+        return walk.before
 
-    def _attempt(self, task: Task[T], share: Share) -> tuple[T | None, Exception | None]:
+    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[int], None]) -> None:
+        """Hear what the others said of the pending round, and put this rank's outcome where it belongs."""
+        if walk.pending is None:
+            return
+        exchange, outcome, end = walk.pending
+        walk.pending = None
+        with self._clock.phase("wait"):
+            heard = exchange.wait()
+        if heard.total[FAILED]:
+            agree(self._comm, walk.error)
+        walk.stop = bool(heard.total[STOP])
+        if walk.to_mark is not None and self._comm.rank == 0 and walk.error is None:
+            # Who told of this round had put the one before.
+            walk.error = self._attempt(lambda: task.finished(*walk.to_mark))[1]  # type: ignore[misc]
+        if outcome is not None:  # also where something went wrong here since: a collective write waits for every rank
+            with self._clock.phase("write"):
+                problem = self._attempt(lambda: task.put(outcome, walk.before + heard.before[SIZES:], heard.total[SIZES:]))[1]
+            walk.error = walk.error or problem
+        walk.before = walk.before + heard.total[SIZES:]
+        walk.to_mark = (end, walk.before)
+        progress(end)
+
+    def _attempt(self, act: Callable[[], R]) -> tuple[R | None, Exception | None]:
         try:
-            return task.work(share), None
+            return act(), None
         except Exception as e:
             return None, as_error(e, "", self._comm.rank)
-
-    def _put(self, task: Task[T], outcome: T, before: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) -> Exception | None:
-        with self._clock.phase("write"):
-            return self._guard(lambda: task.put(outcome, before, total))
-
-    def _guard(self, act: Callable[[], None]) -> Exception | None:
-        try:
-            act()
-        except Exception as e:
-            return as_error(e, "", self._comm.rank)
-        return None

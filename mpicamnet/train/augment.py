@@ -10,7 +10,7 @@ SYMMETRIES = 8
 
 
 def symmetry(px: npt.NDArray[np.uint8], which: int) -> npt.NDArray[np.uint8]:
-    """One of the eight symmetries of px (h, h, c): `which` % 4 quarter turns, then a mirror where it is 4 or more; 0 leaves px as they are."""
+    """One of the eight symmetries of px (h, h, c): `which` % 4 quarter turns, then a mirror where it is 4 or more; 0 changes nothing."""
     turned = np.rot90(px, which % 4)
     return turned[:, ::-1] if which >= 4 else turned
 

@@ -1,4 +1,4 @@
-"""TensorFlow, started quietly and with as many threads as the config says. Nothing imports TensorFlow before `start_tensorflow` is called."""
+"""TensorFlow, started quietly and with as many threads as the config says; nothing imports it before `start_tensorflow` is called."""
 from __future__ import annotations
 
 import contextlib

@@ -15,7 +15,7 @@ from .table import Table
 
 @dataclass(frozen=True)
 class Batch:
-    """`px` uint8 (b, p, p, 3) RGB, `label` and `weight` float32 (b,), `rows` int64 (b,) of patches.h5; weight 0: there to fill the batch."""
+    """`px` uint8 (b, p, p, 3) RGB; `label`, `weight` float32 (b,); `rows` int64 (b,) of patches.h5. Weight 0: there to fill the batch."""
 
     px: npt.NDArray[np.uint8]
     label: npt.NDArray[np.float32]

@@ -1,7 +1,7 @@
 """The training loop, from top to bottom: the same for one rank and for many.
 
-A step: each rank takes its part of the next rows, finds the gradients of its mean loss; Horovod averages them over the ranks; all take the same
-step. So weights are the same on all ranks at all times, and rank 0 alone keeps, saves and judges.
+A step: each rank takes its part of the next rows, finds the gradients of its mean loss; Horovod averages them over the ranks; all take the
+same step. So weights are the same on all ranks at all times, and rank 0 alone keeps, saves and judges.
 """
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ def optimizer_of(train: Train, keras: Any) -> Any:
     return keras.optimizers.SGD(train.learning_rate, momentum=train.momentum, nesterov=True)
 
 
-def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val_rows: npt.NDArray[np.int64], fresh: bool) -> tuple[Arrays, list[Row]]:
+def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val_rows: npt.NDArray[np.int64], fresh: bool) \
+        -> tuple[Arrays, list[Row]]:
     """Train over `rows` for `train.epochs`, judging on `val_rows` after each; collective over `learner.comm`.
 
-    Goes on from the checkpoint that an earlier run left, unless `fresh`. Returns, on rank 0, the model's variables where it judged best, and the
-    history; on other ranks the former are empty. Raises `stopped()` on all ranks after a signal to any, with the checkpoint saved.
+    Goes on from the checkpoint that an earlier run left, unless `fresh`. Returns, on rank 0, the model's variables where it judged best and
+    the history; on other ranks nothing of use. Raises `stopped()` on all ranks after a signal to any, with the checkpoint saved.
     """
     train, comm, clock = job.config.train, learner.comm, job.clock
     pace = Pace(len(rows), train.batch, comm.size)
@@ -68,7 +69,8 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
                     batch = next(batches)
                 if job.signals.any_stopped(comm):
                     summed = comm.allreduce(loss_sum)
-                    _save(job, learner, Progress(epoch, step * pace.together, summed, time.monotonic() - begun, done.best_auc, done.history), best)
+                    taken = time.monotonic() - begun
+                    _save(job, learner, Progress(epoch, step * pace.together, summed, taken, done.best_auc, done.history), best)
                     raise stopped()
                 learner.optimizer.learning_rate = learning_rate(train, comm.size, epoch * pace.steps + step, pace.steps)
                 with clock.phase("step"):
@@ -83,9 +85,9 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
         if comm.rank == 0 and verdict is not None:
             row = Row(epoch + 1, mean_loss, verdict.loss, verdict.auc, verdict.accuracy, time.monotonic() - begun)
             _say(job, row, pace)
-            done = Progress(epoch + 1, history=[*done.history, row], best_auc=max(done.best_auc, verdict.auc))
-            if verdict.auc == done.best_auc and all(verdict.auc > earlier.val_auc for earlier in done.history[:-1]):
+            if verdict.auc > done.best_auc:
                 best = _arrays(learner.model.variables)
+            done = Progress(epoch + 1, history=[*done.history, row], best_auc=max(done.best_auc, verdict.auc))
         else:
             done = Progress(epoch + 1)
         with clock.phase("save"):
@@ -130,8 +132,8 @@ def train_step(learner: Learner) -> Callable[..., Any]:
 def averaged_gradients(learner: Learner) -> Callable[..., tuple[Any, list[Any]]]:
     """f(px, label, weight) -> this rank's mean loss, and the gradients of the mean over all ranks; collective.
 
-    Keras variables hide the TensorFlow ones that Horovod needs: `.value` is these. One group: all gradients travel in one reduction, so that
-    the order of its sums is the same in every run.
+    Keras variables hide the TensorFlow ones that Horovod needs: `.value` is these. One group: all gradients travel in one reduction, so
+    that the order of its sums is the same in every run.
     """
     import tensorflow as tf
 
@@ -191,8 +193,8 @@ def _save(job: Job, learner: Learner, done: Progress, best: Arrays) -> None:
 
 def _say(job: Job, row: Row, pace: Pace) -> None:
     rate = pace.steps * pace.together / max(row.seconds, 1e-9)
-    job.log.say(f"  epoch {row.epoch} of {job.config.train.epochs}: loss {row.loss:.4f}; validation loss {row.val_loss:.4f}, AUC {row.val_auc:.4f}, "
-                f"accuracy {row.val_accuracy:.3f}; {duration(row.seconds)}, {rate:,.0f} patches/s")
+    job.log.say(f"  epoch {row.epoch} of {job.config.train.epochs}: loss {row.loss:.4f}; validation loss {row.val_loss:.4f}, "
+                f"AUC {row.val_auc:.4f}, accuracy {row.val_accuracy:.3f}; {duration(row.seconds)}, {rate:,.0f} patches/s")
 
 
 def _arrays(variables: list[Any]) -> Arrays:

@@ -23,7 +23,7 @@ class Card:
     """How a network must be fed, and what comes out.
 
     `patch`: side, px. `mpp`: um per px, None where the slides did not say. `level`: pyramid level, where `mpp` was not asked for.
-    `channels`: order. `normaliser`: in words; it is the network's first layer, so px go in as they are, 0 to 255. `output`: of `classes[1]`.
+    `channels`: order. `normaliser`: in words; it is the network's first layer: px go in as they are, 0 to 255. `output`: of `classes[1]`.
     """
 
     model: str

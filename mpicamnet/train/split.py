@@ -50,7 +50,8 @@ def parts_of(split: Split, slides: Sequence[Named], seed: int) -> Parts:
         No split is given; a member that no slide has; a centre, patient or slide that trains and also validates or tests.
     """
     if not is_given(split):
-        raise UserError("no split is given", "data.split", "say which centres, patients or slides train, validate and test, or give `fractions`")
+        raise UserError("no split is given", "data.split",
+                        "say which centres, patients or slides train, validate and test, or give `fractions`")
     members = [_member(split.by, s) for s in slides]
     wanted = _drawn(split.fractions, members, split.by, seed) if split.fractions is not None else _listed(split, members)
     for part in ("val", "test"):

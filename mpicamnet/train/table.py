@@ -71,7 +71,8 @@ def training_rows(table: Table, parts: Parts) -> tuple[npt.NDArray[np.int64], np
     for part, slides in (("train", parts.train), ("val", parts.val)):
         rows = rows_of(table, slides)
         if len(rows) == 0:
-            raise UserError(f"no rows are in the split's {part}", "data.split", f"its {len(slides)} slides have no labelled patches: name others")
+            raise UserError(f"no rows are in the split's {part}", "data.split",
+                            f"its {len(slides)} slides have no labelled patches: name others")
         labels = table.label[rows]
         if (labels == labels[0]).all():
             raise UserError(f"the rows of the split's {part} are all {'tumour' if labels[0] else 'normal'}", "data.split",

@@ -1,7 +1,8 @@
 """The networks that `train.model` can name.
 
-All take RGB as float32 (n, p, p, 3), 0 to 255, and give a logit (n, 1): the normaliser is the first layer, so that nobody can forget it, and it
-is also said in the model's card. Each ends in a convolution, its mean over the picture, and one dense unit: what class activation maps need.
+All take RGB as float32 (n, p, p, 3), 0 to 255, and give a logit (n, 1): the normaliser is the first layer, so nobody can forget it, and it
+is also said in the model's card. Each ends in a convolution, its mean over the picture, and one dense unit: what class activation maps
+need.
 """
 from __future__ import annotations
 

@@ -105,8 +105,12 @@ def test_outputs_are_there_and_whole(undisturbed: list[dict[str, Any]], work: Pa
     assert (card.patch, card.mpp, card.channels, card.classes) == (SIDE, 1.0, "RGB", ("normal", "tumour"))
 
 
-def interrupted(comms: Communicators, work: str, name: str, steps: int) -> list[str]:
-    """Train with a signal to the last rank after some steps, and then to the end."""
+def interrupted(comms: Communicators, work: str, cuts: list[int]) -> list[list[str]]:
+    """For each number of steps: train with a signal to the last rank after as many, and then to the end."""
+    return [_interrupted(comms, work, f"cut{steps}", steps) for steps in cuts]
+
+
+def _interrupted(comms: Communicators, work: str, name: str, steps: int) -> list[str]:
     from mpicamnet.ranks.signals import Signals as Caught
     from mpicamnet.train import stage
 
@@ -133,10 +137,10 @@ def interrupted(comms: Communicators, work: str, name: str, steps: int) -> list[
     return [said, final_weights(order.work), last_checkpoint(order.work)]
 
 
-@pytest.mark.parametrize("steps", [3, 7])  # in the first epoch, and in the second: each has 4 or 5 steps
-def test_a_run_that_was_stopped_and_goes_on_ends_with_the_same_bits(undisturbed: list[dict[str, Any]], work: Path, steps: int) -> None:
-    outcomes = on_ranks(2, interrupted, str(work), f"cut{steps}", steps, timeout=240)
-    assert outcomes == [["75 stopped by a signal: run again: it goes on from here", undisturbed[0]["kept"], undisturbed[0]["last"]]] * 2
+def test_a_run_that_was_stopped_and_goes_on_ends_with_the_same_bits(undisturbed: list[dict[str, Any]], work: Path) -> None:
+    outcomes = on_ranks(2, interrupted, str(work), [3, 7], timeout=240)  # in the first epoch, and in the second: each has 4 or 5 steps
+    expected = ["75 stopped by a signal: run again: it goes on from here", undisturbed[0]["kept"], undisturbed[0]["last"]]
+    assert outcomes == [[expected] * 2] * 2
 
 
 def gradients(comms: Communicators, batch: int) -> list[list[float]]:

@@ -41,7 +41,7 @@ def test_auc_by_hand() -> None:
 
 
 def test_calibration_error_by_hand() -> None:
-    """Bin [0.2, 0.3): mean 0.25, positives 0 of 2; bin [0.9, 1]: mean 0.95, positives 1 of 2: (2 * 0.25 + 2 * 0.45) / 4. Probability 1 is in the last bin."""
+    """Bin [0.2, 0.3): mean 0.25, positives 0 of 2; bin [0.9, 1]: mean 0.95, positives 1 of 2: (2 * 0.25 + 2 * 0.45) / 4."""
     label, prob = np.array([0, 0, 1, 0], np.int8), np.array([0.2, 0.3 - 1e-9, 0.9, 1.0])
     assert calibration_error(label, prob) == pytest.approx((2 * 0.25 + 2 * 0.45) / 4)
 
@@ -74,9 +74,9 @@ def test_an_interval_needs_more_than_one_slide_and_a_measure_that_mostly_exists(
 
 
 def test_the_interval_of_the_mean_agrees_with_theory() -> None:
-    """100 slides, each all right or all wrong with chance 0.8: the accuracy's 95 % interval is about 0.8 +- 1.96 sqrt(0.8 * 0.2 / 100) = 0.078."""
-    right = np.arange(100) % 5 != 0
-    tiles = Tiles(np.repeat(np.arange(100, dtype=np.int32), 10), np.ones(1000, np.int8), np.repeat(np.where(right, 0.9, 0.1), 10).astype(np.float32))
+    """100 slides, each all right or all wrong with chance 0.8: 95 % of accuracies lie within 1.96 sqrt(0.8 * 0.2 / 100) = 0.078 of 0.8."""
+    prob = np.where(np.arange(100) % 5 != 0, 0.9, 0.1).astype(np.float32)
+    tiles = Tiles(np.repeat(np.arange(100, dtype=np.int32), 10), np.ones(1000, np.int8), np.repeat(prob, 10))
     measures = TileMeasures(tiles, 0.5, 7, "")
     accuracy = measures.summary([measures.replicate(i) for i in range(1000)])["accuracy"]
     assert accuracy["value"] == pytest.approx(0.8)

@@ -44,7 +44,8 @@ def test_batches_have_one_shape_and_padding_leaves_no_trace() -> None:
 
 
 def test_tiles_stand_by_slide_then_row_then_column() -> None:
-    tiles = Predicted(np.array([1, 0, 0, 0], np.int32), np.array([[0, 0], [5, 9], [7, 2], [3, 9]]), np.zeros(4, np.int8), np.array([1, 2, 3, 4], np.float32))
+    xy = np.array([[0, 0], [5, 9], [7, 2], [3, 9]])
+    tiles = Predicted(np.array([1, 0, 0, 0], np.int32), xy, np.zeros(4, np.int8), np.array([1, 2, 3, 4], np.float32))
     assert tiles.in_order().prob.tolist() == [3, 4, 2, 1]
 
 

@@ -84,8 +84,10 @@ def test_rows_of_unknown_label_neither_train_nor_judge() -> None:
     assert val.tolist() == [6, 7]
 
 
-@pytest.mark.parametrize(("label", "words"), [([0, 0, 0, 1], "train are all normal"), ([1, 1, 0, 1], "train are all tumour"), ([0, 1, 1, 1], "val are all tumour"),
-                                              ([-1, -1, 0, 1], "no rows are in the split's train"), ([0, 1, -1, -1], "no rows are in the split's val")])
+@pytest.mark.parametrize(("label", "words"), [
+    ([0, 0, 0, 1], "train are all normal"), ([1, 1, 0, 1], "train are all tumour"), ([0, 1, 1, 1], "val are all tumour"),
+    ([-1, -1, 0, 1], "no rows are in the split's train"), ([0, 1, -1, -1], "no rows are in the split's val"),
+])
 def test_one_class_or_none_is_an_error_that_says_which(label: list[int], words: str) -> None:
     with pytest.raises(UserError, match=words):
         training_rows(table(label, [0, 0, 1, 1]), Parts(np.array([0], np.int32), np.array([1], np.int32), NONE))

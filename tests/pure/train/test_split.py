@@ -8,7 +8,8 @@ from mpicamnet.errors import UserError
 from mpicamnet.train.split import parts_of
 from mpicamnet.train.table import TableSlide
 
-SLIDES = [TableSlide(f"patient_{p:03d}_node_{n}", c, p, 0.5) for c, p, n in ((0, 0, 0), (0, 0, 1), (0, 4, 0), (1, 21, 0), (1, 27, 0), (2, 41, 0))]
+SLIDES = [TableSlide(f"patient_{patient:03d}_node_{node}", center, patient, 0.5)
+          for center, patient, node in ((0, 0, 0), (0, 0, 1), (0, 4, 0), (1, 21, 0), (1, 27, 0), (2, 41, 0))]
 
 
 def parts(**split: object) -> list[list[int]]:
