@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 _u64 = np.uint64
 _one, _two, _three = np.uint64(1), np.uint64(2), np.uint64(3)
-_lanes = np.uint64(240)  # px whose flags are summed in 8 bits: any number below 256
+_long, _short = np.uint64(64), np.uint64(16)  # px that are counted at once; a loop of a fixed length becomes vector instructions without a remainder
 
 
 @numba.njit(nogil=True, cache=True)
@@ -24,28 +24,37 @@ def _copy(source: Any, at: Any, target: Any, to: Any, n: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
+def _count_px(rgb: Any, at: Any, n: Any, white: Any, black: Any) -> Any:
+    """White and black px among `n` px from byte `at` on; n below 256, since they are summed in 8 bits."""
+    w, b = np.uint8(0), np.uint8(0)
+    for j in range(n):
+        k = at + _three * _u64(j)
+        red, green, blue = rgb[k], rgb[k + _one], rgb[k + _two]
+        w = np.uint8(w + np.uint8((red > white) & (green > white) & (blue > white)))
+        b = np.uint8(b + np.uint8((red < black) & (green < black) & (blue < black)))
+    return np.int64(w), np.int64(b)
+
+
+@numba.njit(nogil=True, cache=True)
 def _count(rgb: Any, at: Any, n: Any, white: Any, black: Any) -> Any:
     """White and black px among `n` px from byte `at` on."""
     whites, blacks = np.int64(0), np.int64(0)
     done = _u64(0)
-    while done < n:
-        run = min(n - done, _lanes)
-        first = at + _three * done
-        w, b = np.uint8(0), np.uint8(0)
-        for j in range(run):
-            k = first + _three * j
-            red, green, blue = rgb[k], rgb[k + _one], rgb[k + _two]
-            w = np.uint8(w + np.uint8((red > white) & (green > white) & (blue > white)))
-            b = np.uint8(b + np.uint8((red < black) & (green < black) & (blue < black)))
-        whites += w
-        blacks += b
-        done += run
-    return whites, blacks
+    while done + _long <= n:
+        w, b = _count_px(rgb, at + _three * done, 64, white, black)
+        whites, blacks, done = whites + w, blacks + b, done + _long
+    while done + _short <= n:
+        w, b = _count_px(rgb, at + _three * done, 16, white, black)
+        whites, blacks, done = whites + w, blacks + b, done + _short
+    w, b = _count_px(rgb, at + _three * done, n - done, white, black)
+    return whites + w, blacks + b
 
 
 @numba.njit(nogil=True, cache=True)
 def scatter(tile: Any, tile_x: int, tile_y: int, x: Any, y: Any, picks: Any, out: Any, counts: Any, white: Any, black: Any) -> None:
     """Copy what a decoded file tile holds of each picked patch to its place, and count the white and black px copied.
+
+    The tile is walked row by row: a decoder leaves it too large for the nearest cache, and reading in order is what memory does best.
 
     Parameters
     ----------
@@ -64,19 +73,20 @@ def scatter(tile: Any, tile_x: int, tile_y: int, x: Any, y: Any, picks: Any, out
     """
     height, width = tile.shape[0], tile.shape[1]
     side = out.shape[1]
-    source = tile.reshape(height * width * 3)
-    for k in range(picks.shape[0]):
-        i = picks[k]
-        left, right = max(x[i], tile_x), min(x[i] + side, tile_x + width)
-        top, bottom = max(y[i], tile_y), min(y[i] + side, tile_y + height)
-        if right <= left or bottom <= top:
-            continue
-        n = _u64(right - left)
-        target = out[i].reshape(side * side * 3)
-        for row in range(top, bottom):
-            at = _u64(((row - tile_y) * width + left - tile_x) * 3)
-            to = _u64(((row - y[i]) * side + left - x[i]) * 3)
-            _copy(source, at, target, to, _three * n)
+    size = side * side * 3
+    source, target = tile.reshape(height * width * 3), out.reshape(out.shape[0] * size)
+    for row in range(height):
+        for k in range(picks.shape[0]):
+            i = picks[k]
+            down = tile_y + row - y[i]
+            if down < 0 or down >= side:
+                continue
+            left, right = max(x[i], tile_x), min(x[i] + side, tile_x + width)
+            if right <= left:
+                continue
+            n = _u64(right - left)
+            at = _u64((row * width + left - tile_x) * 3)
+            _copy(source, at, target, _u64(i * size + (down * side + left - x[i]) * 3), _three * n)
             w, b = _count(source, at, n, white, black)
             counts[i, 0] += w
             counts[i, 1] += b

@@ -47,16 +47,16 @@ def optimizer_of(train: Train, keras: Any) -> Any:
     return keras.optimizers.SGD(train.learning_rate, momentum=train.momentum, nesterov=True)
 
 
-def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val_rows: npt.NDArray[np.int64], fresh: bool) \
+def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val_rows: npt.NDArray[np.int64]) \
         -> tuple[Arrays, list[Row]]:
     """Train over `rows` for `train.epochs`, judging on `val_rows` after each; collective over `learner.comm`.
 
-    Goes on from the checkpoint that an earlier run left, unless `fresh`. Returns, on rank 0, the model's variables where it judged best and
-    the history; on other ranks nothing of use. Raises `stopped()` on all ranks after a signal to any, with the checkpoint saved.
+    Goes on from the checkpoint that an earlier run left. Returns, on rank 0, the model's variables where it judged best, and the history;
+    on other ranks nothing of use. Raises `stopped()` on all ranks after a signal to any, with the checkpoint saved.
     """
     train, comm, clock = job.config.train, learner.comm, job.clock
     pace = Pace(len(rows), train.batch, comm.size)
-    done, best = _begin(job, learner, fresh)
+    done, best = _begin(job, learner)
     step_together, forward = train_step(learner), forward_pass(learner.model)
     for epoch in range(done.epoch, train.epochs):
         begun = time.monotonic() - done.seconds
@@ -95,12 +95,12 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
     return best, done.history
 
 
-def _begin(job: Job, learner: Learner, fresh: bool) -> tuple[Progress, Arrays]:
+def _begin(job: Job, learner: Learner) -> tuple[Progress, Arrays]:
     """The state to go on from, the same on all ranks: a checkpoint's, or the start."""
     comm = learner.comm
     state: Checkpoint | None = None
     with fence(comm, job.work / "train"):
-        if comm.rank == 0 and not fresh:
+        if comm.rank == 0:
             state, why = checkpoint.load(job.work / "train", job.digest)
             if why:
                 job.log.say(f"  {why}")

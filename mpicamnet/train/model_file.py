@@ -62,17 +62,28 @@ def save_model(path: Path, model: Any, card: Card, config: dict[str, Any], confi
 
 def read_card(path: Path) -> tuple[Card, str]:
     """How the network in a file must be fed, and its content digest; raises UserError where the file does not say."""
+    said = _said(path)
+    feed = {**said["feed"], "classes": tuple(said["feed"]["classes"])}
+    return Card(**feed), str(said["content_digest"])
+
+
+def config_digest(path: Path) -> str:
+    """The digest of config and input that the network in a file was trained with; raises UserError where the file does not say."""
+    return str(_said(path)["config_digest"])
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """What a model says of itself."""
     try:
         with zipfile.ZipFile(path) as z:
-            said = json.loads(z.read(MEMBER))
-        if said["schema"] != SCHEMA:
-            raise UserError(f"this model is of schema {said['schema']}, not {SCHEMA}", path, "train it with this version")
-        feed = {**said["feed"], "classes": tuple(said["feed"]["classes"])}
-        return Card(**feed), str(said["content_digest"])
+            said: dict[str, Any] = json.loads(z.read(MEMBER))
     except FileNotFoundError:
         raise UserError("there is no such model", path, "run `mpicamnet train` first, or see `infer.model`") from None
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         raise UserError("this model does not say how it must be fed", path, "use one that `mpicamnet train` left") from None
+    if said.get("schema") != SCHEMA:
+        raise UserError(f"this model is of schema {said.get('schema')}, not {SCHEMA}", path, "train it with this version")
+    return said
 
 
 def load_model(path: Path) -> Any:

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import config as cfg
-from .. import stages
 from ..errors import UserError
 from ..job import Job
 from ..ranks import Comm, agree, fence, wait_asleep
 from ..ranks.fence import RankFault
+from . import checkpoint
 from .curves import write_curves, write_history
 from .engine import horovod, start_tensorflow
 from .feed import Feed
 from .loop import Learner, fit, optimizer_of
-from .model_file import Card, save_model
+from .model_file import Card, config_digest, save_model
 from .source import open_source
 from .split import parts_of
 from .table import Table, class_weights, read_table, training_rows
@@ -30,13 +30,12 @@ PHASES = ["feed", "step", "validate", "save", "stage"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained on: rows of `table` that train and that validate, and what a row of each class counts. `fresh`: whatever is there."""
+    """What is trained on: rows of `table` that train and that validate, and what a row of each class counts."""
 
     table: Table
     rows: npt.NDArray[np.int64]
     val_rows: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
-    fresh: bool
 
 
 def run(job: Job) -> None:
@@ -66,16 +65,20 @@ def _plan(job: Job) -> Plan:
                 raise UserError(f"`data.patch` is {config.data.patch}", "", f"{config.train.model} needs at least {network.least} px")
             table = read_table(job.work / "patches.h5", config.data.patch)
             rows, val_rows = training_rows(table, parts_of(config.data.split, table.slides, config.seed))
-            found = Plan(table, rows, val_rows, class_weights(table.label[rows], config.train.balance), _is_forced(job))
+            found = Plan(table, rows, val_rows, class_weights(table.label[rows], config.train.balance))
             (job.work / "train").mkdir(exist_ok=True)
+            _make_way(job)
     told: Plan = world.bcast(found, root=0)
     return told
 
 
-def _is_forced(job: Job) -> bool:
-    """Whether this model is there already and is wanted anew all the same: then train/last, which is of it, is no place to go on from."""
-    model = job.work / "train" / "model.keras"
-    return model.exists() and stages.recorded(model).config_digest == job.digest
+def _make_way(job: Job) -> None:
+    """Where this very model is there already, it is wanted anew (`--force`): it goes, and train/last too: training starts from nothing."""
+    folder = job.work / "train"
+    model = folder / "model.keras"
+    if model.exists() and config_digest(model) == job.digest:
+        model.unlink()
+        (folder / checkpoint.FILE).unlink(missing_ok=True)
 
 
 def _train(job: Job, plan: Plan, comm: Comm) -> None:
@@ -91,7 +94,7 @@ def _train(job: Job, plan: Plan, comm: Comm) -> None:
             source = open_source(plan.table, config, job.records)
         feed = Feed(plan.table, source, plan.weights, config.seed, config.train.augment)
         with source:
-            best, history = fit(job, Learner(model, optimizer, hvd, comm), feed, plan.rows, plan.val_rows, plan.fresh)
+            best, history = fit(job, Learner(model, optimizer, hvd, comm), feed, plan.rows, plan.val_rows)
         with job.clock.phase("save"), fence(comm, folder):
             if comm.rank == 0:
                 for variable, value in zip(model.variables, best, strict=True):

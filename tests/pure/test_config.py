@@ -82,3 +82,16 @@ def test_the_whole_config_as_yaml_reads_back_to_the_same(tmp_path: Path) -> None
 def test_changes_are_told_key_by_key(tmp_path: Path) -> None:
     a, b = (cfg.select(cfg.load(written(tmp_path, GOOD), [f"extract.per_class={n}"]), ["extract"]) for n in (10, 12))
     assert cfg.changes(a, b) == ["extract.per_class was 10, is 12"]
+
+
+def test_the_reference_in_docs_is_made_from_todays_types() -> None:
+    from mpicamnet.config_reference import reference
+
+    assert (Path(__file__).parents[2] / "docs" / "config.md").read_text() == reference(), "say: python -m mpicamnet.config_reference > docs/config.md"
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_config_loads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CAMELYON16", "CAMELYON17", "PCAM_SLIDES"):
+        monkeypatch.setenv(name, "/somewhere")
+    assert cfg.load(path).data.root

@@ -143,6 +143,20 @@ def test_a_run_that_was_stopped_and_goes_on_ends_with_the_same_bits(undisturbed:
     assert outcomes == [[expected] * 2] * 2
 
 
+def again(comms: Communicators, work: str, name: str) -> list[Any]:
+    """Train in a folder where this very model is there already: what `--force` asks for."""
+    from mpicamnet.train import stage
+
+    order = job(comms, work, name)
+    begun = (order.work / "train" / "model.keras").stat().st_mtime_ns
+    stage.run(order)
+    return [order.clock.items["step"] > 0, (order.work / "train" / "model.keras").stat().st_mtime_ns > begun, final_weights(order.work)]
+
+
+def test_a_finished_model_wanted_anew_is_trained_from_the_start(undisturbed: list[dict[str, Any]], work: Path) -> None:
+    assert on_ranks(2, again, str(work), "whole", timeout=180) == [[True, True, undisturbed[0]["kept"]]] * 2
+
+
 def gradients(comms: Communicators, batch: int) -> list[list[float]]:
     """Gradients of 16 rows, `batch` on each rank, as all ranks see them."""
     from mpicamnet.train.engine import horovod, start_tensorflow

@@ -1,0 +1,44 @@
+"""The laws of the house, held over the source: imports go downward, MPI lives in one room, the command line loads nothing heavy."""
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2] / "mpicamnet"
+FLOORS = {  # a room may import rooms of lower numbers, and itself
+    "errors": 0, "words": 0, "config": 1, "config_reference": 2, "ranks": 2, "slides": 2, "synth": 2, "job": 3, "patches": 4, "train": 5, "infer": 6, "evaluate": 4,
+    "stages": 7, "plan": 8, "program": 8, "cli": 9, "__main__": 10,
+}
+MODULES = sorted(HOME.rglob("*.py"))
+
+
+def imports(path: Path) -> list[tuple[str, str]]:
+    """(top-level name, whole name) of each import anywhere in a module; own modules without `mpicamnet.`."""
+    package = ["mpicamnet", *path.relative_to(HOME).parent.parts]
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(a.name.split(".")[0], a.name) for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            found += [(name.split(".")[0], f"{name}.{a.name}") for a in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOME)))
+def test_imports_go_downward_and_mpi_stays_in_ranks(path: Path) -> None:
+    room = path.relative_to(HOME).parts[0].removesuffix(".py")
+    for top, name in imports(path):
+        if top == "mpicamnet":
+            other = name.split(".")[1] if "." in name else "__init__"
+            if room != "__init__" and other in FLOORS and other != room:
+                assert FLOORS[other] < FLOORS[room], f"{room} imports {other}"
+        if top == "mpi4py":
+            assert room == "ranks"
+        if top in ("h5py", "tensorflow", "keras", "horovod"):
+            assert room not in ("slides", "ranks", "synth", "config", "errors")
+        if top in ("tensorflow", "keras", "horovod"):
+            assert room in ("train", "infer")
