@@ -5,17 +5,13 @@ digest is today's.
 """
 from __future__ import annotations
 
-import hashlib
-import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from . import config as cfg
 from .errors import UserError
+from .made import recorded
 
 SLIDES = "slides"  # the input that no stage makes
 
@@ -44,15 +40,6 @@ STAGES = (
     Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", ("infer",), ("seed", "data.split", "evaluate"), "how good they are"),
 )
 BY_NAME = {s.name: s for s in STAGES}
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a finished output says of itself: digest of config and inputs, digest of its content, its config."""
-
-    config_digest: str
-    content_digest: str
-    config: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -99,25 +86,6 @@ def _input(stage: Stage, source: Stage, config: cfg.Config, slides_digest: str) 
     return recorded(path).content_digest
 
 
-def recorded(path: Path) -> Made:
-    """What the output at `path` says of itself; raises UserError where it says nothing that we know."""
-    try:
-        if path.suffix == ".h5":
-            import h5py
-
-            with h5py.File(path, "r") as f:
-                values = {k: str(f.attrs[k]) for k in ("config_digest", "content_digest", "config")}
-        elif path.suffix == ".keras":
-            with zipfile.ZipFile(path) as z:
-                values = json.loads(z.read("mpicamnet.json"))
-        else:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        config = values["config"]
-        return Made(values["config_digest"], values["content_digest"], yaml.safe_load(config) if isinstance(config, str) else config)
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, yaml.YAMLError) as e:
-        raise UserError("this is not a finished file of mpicamnet", path, f"remove it and run again ({type(e).__name__})") from None
-
-
 def _select(config: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     """`config.select` on the plain dict that a file holds, where a key of another version may be missing."""
     out: dict[str, Any] = {}
@@ -127,11 +95,3 @@ def _select(config: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
             value = value.get(part) if isinstance(value, dict) else None
         out.update(cfg.flat(dotted, value))
     return out
-
-
-def text_digest(*parts: str) -> str:
-    """Hex SHA-256 over texts, each closed by a zero byte."""
-    h = hashlib.sha256()
-    for p in parts:
-        h.update(p.encode() + b"\0")
-    return h.hexdigest()
