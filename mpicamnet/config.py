@@ -98,7 +98,7 @@ class Extract:
     black: Black = key("the black rule", Black())
     storage: Literal["pixels", "jpeg", "coords"] = key("what is kept of a patch: its px, its px as JPEG, its place only", "pixels")
     jpeg_quality: int = key("storage jpeg: quality", 90, low=1, high=100)
-    buffer: int = key("MiB of rows that a rank holds for a round (twice: one is filled while the other is written)", 96, low=1)
+    buffer: int = key("MiB of rows that a rank holds for a round (twice: one is filled while the other is written)", 32, low=1)
     cache: int = key("MiB of decoded file tiles that a rank keeps for neighbouring work", 64, low=0)
     io: Literal["independent", "collective"] = key("how ranks write: each by itself, or all together through MPI-IO aggregators", "independent")
     chunk: int = key("MiB of one HDF5 chunk of px", 4, low=1)

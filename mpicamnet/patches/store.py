@@ -62,6 +62,7 @@ class Store:
 
     def __init__(self, file: h5py.File, comm: Comm, collective: bool):
         self._file, self._comm, self._collective = file, comm, collective
+        self._datasets = {name: file[name].id for name in [*COLUMNS, "pixels", "jpeg/offset", "jpeg/bytes"] if name in file}
         self._transfer = h5p.create(h5p.DATASET_XFER)
         self._transfer.set_dxpl_mpio(h5fd.MPIO_COLLECTIVE if collective else h5fd.MPIO_INDEPENDENT)
         self._sequence = 0
@@ -124,7 +125,7 @@ class Store:
         """One hyperslab, by the low-level call: h5py's own returns early on an empty one, and in a collective write the others would wait."""
         if len(values) == 0 and not self._collective:
             return 0
-        dataset = self._file[name].id
+        dataset = self._datasets[name]
         values = np.ascontiguousarray(values, dataset.dtype)
         there, here = dataset.get_space(), h5s.create_simple(values.shape)
         if len(values):
@@ -147,6 +148,7 @@ class Store:
 
     def close(self) -> None:
         """Collective."""
+        self._datasets.clear()
         self._file.close()
 
 

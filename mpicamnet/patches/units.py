@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from .plan import Candidates, SlidePlan
 
-UNIT_BYTES = 16 << 20  # px of the candidates that are worked on at a time; no setting: a rerun must count the same units
+UNIT_BYTES = 48 << 20  # px of the candidates that are worked on at a time; no setting: a rerun must count the same units
 
 
 @dataclass(frozen=True)

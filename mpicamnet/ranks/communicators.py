@@ -94,8 +94,12 @@ def abort_on_uncaught() -> None:
 
 def wait_asleep(comm: Comm, longest: float = 0.05) -> None:
     """A barrier that burns no core: for ranks with nothing to do while others work; collective over `comm`."""
-    request = comm.Ibarrier()
-    pause = 0.0005
-    while not request.Test():
+    sleep_until([comm.Ibarrier()], longest)
+
+
+def sleep_until(requests: list[MPI.Request], longest: float = 0.002) -> None:
+    """Wait for requests without burning a core, which another rank may need: Open MPI's own wait spins."""
+    pause = 0.00002
+    while not MPI.Request.Testall(requests):
         time.sleep(pause)
         pause = min(2 * pause, longest)

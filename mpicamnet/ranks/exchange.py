@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from mpi4py import MPI
 
-from .communicators import Comm
+from .communicators import Comm, sleep_until
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,7 @@ class Exchange:
         self._total = np.zeros_like(self._said)
         self._requests = [comm.Iexscan(self._said, self._before, MPI.SUM), comm.Iallreduce(self._said, self._total, MPI.SUM)]
 
-    def progress(self) -> None:
-        """Let MPI move the exchange on: a library without a progress thread only does so inside calls."""
-        MPI.Request.Testall(self._requests)
-
     def wait(self) -> Heard:
-        MPI.Request.Waitall(self._requests)
+        """What the others said; sleeps until the last has spoken."""
+        sleep_until(self._requests)
         return Heard(self._before, self._total)
