@@ -27,18 +27,19 @@ class Row:
     seconds: float
 
 
+def kept(history: list[Row]) -> Row:
+    """The epoch whose weights are kept: the highest validation AUC to three digits; among equals the lowest loss, as AUC does not see calibration."""
+    return max(history, key=lambda r: (round(r.val_auc, 3), -r.val_loss, -r.epoch))
+
+
 @dataclass
 class Progress:
-    """How far training has come: `rows` of epoch `epoch` (from 0) have been seen by all ranks together, in `seconds`, with a sum of losses.
-
-    `best_auc`: the best validation AUC so far, of the weights kept as best.
-    """
+    """How far training has come: `rows` of epoch `epoch` (from 0) have been seen by all ranks together, in `seconds`, with a sum of losses."""
 
     epoch: int = 0
     rows: int = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
-    best_auc: float = -1.0
     history: list[Row] = field(default_factory=list)
 
 

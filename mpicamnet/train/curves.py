@@ -5,7 +5,7 @@ import csv
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from .checkpoint import Row
+from .checkpoint import Row, kept
 
 
 def write_history(path: Path, history: list[Row]) -> None:
@@ -24,7 +24,7 @@ def write_curves(path: Path, history: list[Row], title: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epochs = [r.epoch for r in history]
-    best = max(history, key=lambda r: (r.val_auc, -r.epoch))
+    best = kept(history)
     figure = Figure(figsize=(10, 4), dpi=110, layout="constrained")
     loss, measures = figure.subplots(1, 2)
     loss.plot(epochs, [r.loss for r in history], "o-", color="#4477aa", label="training")
@@ -32,7 +32,7 @@ def write_curves(path: Path, history: list[Row], title: str) -> None:
     loss.set(ylabel="cross-entropy", ylim=(0, 1.08 * max(max(r.loss, r.val_loss) for r in history)), title="Loss")
     measures.plot(epochs, [r.val_auc for r in history], "o-", color="#228833", label="ROC AUC")
     measures.plot(epochs, [r.val_accuracy for r in history], "s-", color="#aa3377", label="accuracy at 0.5")
-    measures.set(ylabel="validation patches", title=f"Validation (best AUC {best.val_auc:.3f}, epoch {best.epoch})")
+    measures.set(ylabel="validation patches", title=f"Validation (AUC {best.val_auc:.3f} at epoch {best.epoch}, kept)")
     for axes in (loss, measures):
         axes.axvline(best.epoch, color="0.6", linestyle=":", label="kept weights")
         axes.set(xlabel="epoch", xlim=(0.5, max(epochs) + 0.5))

@@ -70,7 +70,7 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
                 if job.signals.any_stopped(comm):
                     summed = comm.allreduce(loss_sum)
                     taken = time.monotonic() - begun
-                    _save(job, learner, Progress(epoch, step * pace.together, summed, taken, done.best_auc, done.history), best)
+                    _save(job, learner, Progress(epoch, step * pace.together, summed, taken, done.history), best)
                     raise stopped()
                 learner.optimizer.learning_rate = learning_rate(train, comm.size, epoch * pace.steps + step, pace.steps)
                 with clock.phase("step"):
@@ -85,9 +85,9 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
         if comm.rank == 0 and verdict is not None:
             row = Row(epoch + 1, mean_loss, verdict.loss, verdict.auc, verdict.accuracy, time.monotonic() - begun)
             _say(job, row, pace)
-            if verdict.auc > done.best_auc:
+            done = Progress(epoch + 1, history=[*done.history, row])
+            if checkpoint.kept(done.history) is row:
                 best = _arrays(learner.model.variables)
-            done = Progress(epoch + 1, history=[*done.history, row], best_auc=max(done.best_auc, verdict.auc))
         else:
             done = Progress(epoch + 1)
         with clock.phase("save"):
