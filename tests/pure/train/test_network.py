@@ -53,7 +53,7 @@ def test_a_model_that_does_not_say_how_it_must_be_fed_is_refused(tmp_path: Path)
 
 
 def test_a_checkpoint_comes_back_as_it_was_and_only_for_its_own_digest(tmp_path: Path) -> None:
-    progress = Progress(1, 640, 3.25, 9.5, 0.9, [Row(1, 0.5, 0.4, 0.9, 0.8, 12.0)])
+    progress = Progress(1, 640, 3.25, 9.5, [Row(1, 0.5, 0.4, 0.9, 0.8, 12.0)])
     state = Checkpoint(progress, [np.arange(3.0)], [np.array(4)], [])
     save(tmp_path, "now", state)
     back, why = load(tmp_path, "now")
