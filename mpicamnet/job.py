@@ -37,9 +37,11 @@ class Job:
             self.log.warn(f"slide left out: {e}")
         self.failed.extend(errors)
 
-    def write_timing(self, stage: str, phases: list[str]) -> None:
-        """Append the stage's lines to timing.jsonl; collective over the world."""
+    def write_timing(self, stage: str, phases: list[str], work: str = "") -> None:
+        """Append the stage's lines to timing.jsonl, and say how evenly the phase `work` fell on the ranks; collective over the world."""
         rows = self.clock.table(self.comms.world, phases)
+        for seconds in (row["seconds"] for row in rows if row["phase"] == work and self.comms.world.size > 1 and row["seconds"]["mean"] > 0):
+            self.log.say(f"  imbalance {seconds['max'] / seconds['mean']:.2f} (slowest rank over mean, {work})")
         if self.comms.world.rank == 0:
             append_timing(self.work / "timing.jsonl", stage, rows, commit())
 

@@ -55,7 +55,7 @@ def run(job: Job) -> None:
         agree(world, error)
         told: Errors = {i: e for part in world.allgather(bad) for i, e in part.items()}  # also to ranks that are no members
         job.leave_out([*problems.values(), *told.values()])
-    job.write_timing("infer", PHASES)
+    job.write_timing("infer", PHASES, "predict")
 
 
 def _model(job: Job) -> tuple[Path, Card, str]:

@@ -44,7 +44,7 @@ def run(job: Job) -> None:
             if job.comms.world.rank == 0:
                 finish(job.work / "patches.h5", mark, {"blocks_done": mark.total, "blocks_reused": reused})
     _tell(job, plans, problems)
-    job.write_timing("extract", PHASES)
+    job.write_timing("extract", PHASES, "read")
 
 
 def make_plans(job: Job, stride: int) -> tuple[dict[int, SlidePlan], dict[int, SlideError]]:
