@@ -10,10 +10,11 @@ venv=$(realpath -m "${1:-.venv}")
 extras=${2:-dev}
 python=$(find_python)
 stamp=$venv/.mpicamnet-setup
-state=$(cat constraints.txt setup.cfg pyproject.toml install/*.sh | cat - <(echo "$python $extras $PWD") | sha256sum)
+hdf5=$(hdf5_dir)
+state=$(cat constraints.txt setup.cfg pyproject.toml install/*.sh "$hdf5"/include/H5pubconf*.h |
+  cat - <(echo "$python $extras $PWD $hdf5"; mpicc -show) | sha256sum)
 [ "$(cat "$stamp" 2>/dev/null)" != "$state" ] || exit 0
 
-hdf5=$(hdf5_dir)
 pinned() { sed -n "s/^$1==//p" constraints.txt; }
 key=$({ "$python" -VV; uname -m; mpicc -show; mpirun --version | head -n 1; echo "$hdf5"; cat "$hdf5"/include/H5pubconf*.h
   grep -E '^(h5py|horovod|numpy|mpi4py|tensorflow_cpu|Cython)==' constraints.txt; sed -n '/^build_/,/^}/p' install/python.sh; } | sha256sum | cut -c1-16)
@@ -24,7 +25,7 @@ log=$venv/setup.log
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$venv" "$wheels"
 exec 9>"$cache/lock"
-flock 9 # two clones that set up at once: one builds, the other uses it
+flock -n 9 || { echo "waiting for another set-up that uses $cache ..."; flock 9; } # two clones that set up at once: one builds, the other uses it
 
 step() { # step TEXT COMMAND...: one line with its time; the log's end only where it fails
   local begun=$SECONDS text=$1
@@ -39,7 +40,6 @@ step() { # step TEXT COMMAND...: one line with its time; the log's end only wher
   printf '%d s\n' $((SECONDS - begun))
 }
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
-installed() { "$venv/bin/python" -m pip freeze 2>/dev/null | grep -qxi "$1==$(pinned "$1")\( .*\)\?" || ls "$venv"/lib/python3*/site-packages/"$1"-"$(pinned "$1")".dist-info >/dev/null 2>&1; }
 
 # The `+mpi` in a version is a guard: pip would rather have the index's serial h5py of the same number; pinned to +mpi it can not.
 source_of() { # source_of NAME VERSION
@@ -67,7 +67,9 @@ built() { # built NAME: build its wheel where the cache lacks it, install it
   local v
   v=$(pinned "$1")
   ls "$wheels/$1-$v"-*.whl >/dev/null 2>&1 || step "build $1 $v" "build_$1" "$v"
-  installed "$1" || step "install $1 $v" pip install --no-deps --force-reinstall "$wheels/$1-$v"-*.whl
+  # A wheel of the same version, but built for another MPI or HDF5, is another wheel.
+  [ "$(cat "$venv/.built-$1" 2>/dev/null)" = "$key" ] || step "install $1 $v" pip install --no-deps --force-reinstall "$wheels/$1-$v"-*.whl
+  echo "$key" >"$venv/.built-$1"
 }
 
 [ -x "$venv/bin/python" ] || step "virtual environment" "$python" -m venv "$venv"
@@ -78,5 +80,10 @@ step "TensorFlow and the rest" pip install -c constraints.txt --find-links "$whe
 built horovod
 step "mpicamnet" pip install -c constraints.txt --find-links "$wheels" --no-build-isolation -e ".[$extras]"
 step "check" "$venv/bin/python" -m pip check
-step "parallel HDF5" "$venv/bin/python" -c 'import h5py; assert h5py.get_config().mpi, "h5py is serial: it must be built on parallel HDF5"'
+step "parallel HDF5" "$venv/bin/python" -c '
+import h5py, os, tempfile
+assert h5py.get_config().mpi, "h5py is serial: it must be built on parallel HDF5"
+from mpi4py import MPI
+path = os.path.join(tempfile.mkdtemp(), "f.h5")
+h5py.File(path, "w", driver="mpio", comm=MPI.COMM_WORLD).close() # fails where h5py and mpi4py are built on different MPIs'
 echo "$state" >"$stamp"

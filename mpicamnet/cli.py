@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import synth
-from .errors import USAGE, UserError
+from .errors import UserError
 
 EXAMPLES = """examples:
   mpicamnet plan configs/camelyon17.yaml          what a run would do: tiles, rows, bytes, memory
@@ -67,7 +67,7 @@ def _version() -> str:
 def _run(a: argparse.Namespace) -> int:
     from . import program
 
-    return program.run(program.names_of(a.first, a.only), a.config, a.set, a.volume, a.force)
+    return program.run(program.names_of(a.first, a.only, a.force), a.config, a.set, a.volume, a.force)
 
 
 def _stage(a: argparse.Namespace) -> int:
@@ -93,8 +93,6 @@ def main(words: Sequence[str] | None = None) -> int:
         if _first_rank():
             print(f"mpicamnet: error: {e}", file=sys.stderr)
         return e.code
-    except BrokenPipeError:
-        return USAGE
 
 
 def _first_rank() -> bool:

@@ -101,8 +101,8 @@ class Extract:
     buffer: int = key("MiB of rows that a rank holds for a round (twice: one is filled while the other is written)", 32, low=1)
     cache: int = key("MiB of decoded file tiles that a rank keeps for neighbouring work", 64, low=0)
     io: Literal["independent", "collective"] = key("how ranks write: each by itself, or all together through MPI-IO aggregators", "independent")
-    chunk: int = key("MiB of one HDF5 chunk of px", 4, low=1)
-    alignment: int = key("KiB that chunks are aligned to; the stripe size of a parallel file system is a good choice", 1024, low=0)
+    chunk: int = key("MiB of one HDF5 chunk of px", 4, low=1, high=1024)
+    alignment: int = key("KiB that chunks are aligned to, e.g. a file system's stripe size (0: not; gaps stay as holes)", 0, low=0)
     hints: dict[str, str] = key("MPI-IO hints, e.g. {striping_factor: '16', romio_cb_write: enable}", {})
 
 

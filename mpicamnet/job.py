@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .config import Config
 from .errors import SlideError
-from .ranks import Clock, Communicators, Log, Signals
+from .ranks import Clock, Communicators, Log, Signals, fence
 from .ranks.clock import append_timing
 from .slides import SlideRecord
 
@@ -42,8 +42,9 @@ class Job:
         rows = self.clock.table(self.comms.world, phases)
         for seconds in (row["seconds"] for row in rows if row["phase"] == work and self.comms.world.size > 1 and row["seconds"]["mean"] > 0):
             self.log.say(f"  imbalance {seconds['max'] / seconds['mean']:.2f} (slowest rank over mean, {work})")
-        if self.comms.world.rank == 0:
-            append_timing(self.work / "timing.jsonl", stage, rows, commit())
+        with fence(self.comms.world, self.work):
+            if self.comms.world.rank == 0:
+                append_timing(self.work / "timing.jsonl", stage, rows, commit())
 
 
 def software() -> str:

@@ -1,10 +1,16 @@
 """The program under MPI: start, walk the stages, end every rank with one code."""
 from __future__ import annotations
 
+import errno
+import fcntl
 import importlib
+import os
+import socket
+import sys
 import time
 import traceback
 from pathlib import Path
+from typing import TextIO
 
 from . import config as cfg
 from .errors import DONE, FAULT, SLIDES_FAILED, UserError, file_system_error
@@ -32,8 +38,6 @@ def run(stages: list[str], config_path: Path, overrides: list[str], volume: Volu
 
 
 def _report(error: UserError | RankFault, volume: Volume) -> None:
-    import sys
-
     if isinstance(error, UserError):
         if volume == "verbose":
             traceback.print_exception(error)
@@ -48,7 +52,11 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
     config, records, slides_digest = _prepare(comms, config_path, overrides)
     comms = comms.with_members(config.train.ranks)
     work = Path(config.work)
-    log = Log(world.rank, volume, work / "run.log")
+    held: list[TextIO] = []  # the lock on `work`, until the run ends
+    with fence(world, work):
+        if world.rank == 0:
+            held.append(_locked(work))
+        log = Log(world.rank, volume, work / "run.log")
     failed = 0
     for stage in (s for s in STAGES if s.name in stages):
         now = _state(comms, stage, config, slides_digest)
@@ -56,6 +64,7 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
             log.say(f"{stage.name}: done before, {now.why}")
             continue
         log.say(f"{stage.name}: {stage.does}, on {world.size} rank{'s' * (world.size > 1)}" + (f" ({now.why})" if now.why else ""))
+        signals.stop_here(world)
         job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
         begun = time.monotonic()
         importlib.import_module(stage.module).run(job)
@@ -89,6 +98,23 @@ def _refuse_serial_hdf5() -> None:
         raise UserError("this h5py is serial, built without MPI", h5py.__file__, "say `make setup`, which builds it on parallel HDF5")
 
 
+def _locked(work: Path) -> TextIO:
+    """A lock on `work` that ends with the process; raises UserError where another run holds it: two would spoil each other's files."""
+    file = (work / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        if e.errno in (errno.EACCES, errno.EAGAIN):
+            file.seek(0)
+            raise UserError(f"another run is at work here ({file.read().strip() or 'just begun'})", work,
+                            "wait for it, stop it, or choose another `work`") from None
+        raise  # a file system without locks says so here
+    file.truncate(0)
+    file.write(f"{socket.gethostname()}, process {os.getpid()}, job {os.environ.get('SLURM_JOB_ID', 'none')}")
+    file.flush()
+    return file
+
+
 def _state(comms: Communicators, stage: Stage, config: cfg.Config, slides_digest: str) -> State:
     found: State | None = None
     with fence(comms.world, config.work):
@@ -98,12 +124,15 @@ def _state(comms: Communicators, stage: Stage, config: cfg.Config, slides_digest
     return told
 
 
-def names_of(first: str | None, only: list[str] | None) -> list[str]:
-    """The stages that `run` walks, given --from and --only."""
+def names_of(first: str | None, only: list[str] | None, forced: str | None) -> list[str]:
+    """The stages that `run` walks, given --from, --only and --force."""
     names = [s.name for s in STAGES]
-    for name in [first, *(only or [])]:
+    for name in [first, forced, *(only or [])]:
         if name is not None and name not in BY_NAME:
             raise UserError(f"there is no stage `{name}`", "", "the stages are " + ", ".join(names))
     if first is not None:
         names = names[names.index(first):]
-    return [n for n in names if not only or n in only]
+    walked = [n for n in names if not only or n in only]
+    if forced is not None and forced not in walked:
+        raise UserError(f"`--force {forced}`, but that stage is not among those to run", "", "they are " + ", ".join(walked))
+    return walked

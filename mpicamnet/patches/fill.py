@@ -40,7 +40,6 @@ class Filler:
         self._record: SlideRecord | None = None
         self._tiles = _Tiles(extract.cache << 20)
         self.decode_seconds = 0.0
-        self.decoded_px = 0
 
     def close(self) -> None:
         if self._slide is not None:
@@ -66,13 +65,18 @@ class Filler:
         finish = (math.floor(end[0] * scale), math.floor(end[1] * scale))
         bad, error = np.zeros(len(x), bool), None
         batch = max(1, _SOURCE_BYTES // (source_side * source_side * 3))
-        level = self._open(record).level_of(resolution.level).downsample
-        u, v = (np.rint(at * resolution.downsample) / level for at in (x, y))
+        try:
+            level = self._open(record).level_of(resolution.level)
+        except SlideError as e:  # it was there when the slides were planned
+            return Filled(np.zeros((len(x), 2), np.int64), ~bad, e)
+        size = level.width, level.height
+        u, v = (np.rint(at * resolution.downsample) / level.downsample for at in (x, y))
         left, top = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
         for first in range(0, len(x), batch):
             part = slice(first, first + batch)
-            source = np.empty((len(x[part]), source_side, source_side, 3), np.uint8)
+            source = np.full((len(x[part]), source_side, source_side, 3), 255, np.uint8)
             got = self._fill(record, resolution.level, left[part], top[part], source, finish)
+            _whiten(source, size[0] - left[part], size[1] - top[part])
             bad[part], error = got.bad, error or got.error
             for i in range(first, first + len(source)):
                 shrink(source[i - first], u[i] - left[i], v[i] - top[i], scale, side, out[i])
@@ -85,7 +89,10 @@ class Filler:
         error: SlideError | None = None
         if n == 0:
             return Filled(counts, bad, error)
-        slide = self._open(record)
+        try:
+            slide = self._open(record)
+        except SlideError as e:  # it was there when the slides were planned
+            return Filled(counts, ~bad, e)
         width, height = slide.levels[level].tile_width, slide.levels[level].tile_height
         tiles, starts, patches = _tiles_of_patches(x, y, side, slide.levels[level])
         for (row, column), picks in zip(tiles.tolist(), np.split(patches, starts[1:]), strict=True):
@@ -95,11 +102,11 @@ class Filler:
                 tile = self._tiles.get(slide, level, column, row, keep)
             except SlideError as e:
                 bad[picks], error = True, error or e
-                slide = self._reopen()  # OpenSlide serves nothing more after a tile that it could not decode
+                self.close()  # OpenSlide serves nothing more after a tile that it could not decode
+                slide = self._open(record)
                 continue
             finally:
                 self.decode_seconds += time.perf_counter() - begun
-            self.decoded_px += width * height
             scatter(tile, column * width, row * height, x, y, picks, out, counts, self._white, self._black)
         return Filled(counts, bad, error)
 
@@ -108,12 +115,6 @@ class Filler:
             self.close()
             self._slide, self._record = open_slide(record.path, self._reader, record.mpp), record
         return self._slide
-
-    def _reopen(self) -> Slide:
-        record = self._record
-        assert record is not None
-        self.close()
-        return self._open(record)
 
 
 def _tiles_of_patches(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], side: int, level: Level) \
@@ -134,6 +135,14 @@ def _tiles_of_patches(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], side: 
     pairs = np.stack([rows[order], columns[order]], axis=1)
     starts = np.concatenate(([0], np.nonzero((np.diff(pairs, axis=0) != 0).any(axis=1))[0] + 1))
     return pairs[starts], starts, patch[order]
+
+
+def _whiten(source: npt.NDArray[np.uint8], right: npt.NDArray[np.int64], bottom: npt.NDArray[np.int64]) -> None:
+    """Make white what of patches (n, side, side, 3) lies beyond the level, which ends at `right`, `bottom` px of each: file tiles hold anything there."""
+    side = source.shape[1]
+    for i in np.nonzero((right < side) | (bottom < side))[0].tolist():
+        source[i, :, max(0, right[i]):] = 255
+        source[i, max(0, bottom[i]):] = 255
 
 
 class _Tiles:

@@ -5,6 +5,7 @@ A plan is made by one rank and told to all, so it is small: the mask is packed, 
 from __future__ import annotations
 
 import functools
+import hashlib
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,16 @@ def plan_slide(record: SlideRecord, index: int, config: Config, stride: int) -> 
                          not outlines.is_empty, int(mask.sum()), windows)
 
 
+def digest_of(plans: dict[int, SlidePlan]) -> str:
+    """Hex SHA-256 over what decides the blocks of all slides and what is in them: a rerun may go on only where nothing of it has changed."""
+    whole = hashlib.sha256()
+    for i, p in plans.items():
+        head = f"{i} {p.grid} {p.resolution} {p.mask_shape} {p.mask_downsample}\n"
+        for part in (head.encode(), zlib.decompress(p.packed_mask), p.outlines, p.windows.astype("<i4").tobytes()):
+            whole.update(part)
+    return whole.hexdigest()
+
+
 def window_candidates(plan: SlidePlan, config: Config, block: int) -> Candidates:
     """The dense windows of one block that stand on tissue, by y, then x."""
     return candidates_at(plan, config, *_windows_on_tissue(tissue_of(plan), plan.mask_downsample, plan.grid, config, block))
@@ -117,7 +128,7 @@ def _windows_on_tissue(mask: npt.NDArray[np.bool_], downsample: float, grid: Gri
         return x, y, np.zeros(0, np.float32)
     left, top = int(x0.min() // downsample), int(y0.min() // downsample)
     piece = mask[top:int((y0.max() + side) // downsample) + 2, left:int((x0.max() + side) // downsample) + 2]
-    if not piece.any():
+    if config.tissue.min_fraction > 0 and not piece.any():
         return x[:0], y[:0], np.zeros(0, np.float32)
     fraction = tissue_fractions(piece, downsample, x0 - left * downsample, y0 - top * downsample, side)  # type: ignore[arg-type]
     on_tissue = fraction >= config.tissue.min_fraction

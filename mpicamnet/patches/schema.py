@@ -1,13 +1,15 @@
 """The rows of patches.h5, schema mpicamnet.patches/1: columns, digest of a row, texts. Knows no MPI."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import xxhash
+
+from ..errors import SlideError
 
 SCHEMA = "mpicamnet.patches/1"
 COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -19,11 +21,13 @@ STATUS_BYTES = 240
 
 @dataclass
 class Rows:
-    """Rows to be written, in row order. `columns`: arrays (n, ...) by name. `pixels` uint8 (n, p, p, 3), or `jpeg`: a bytes object per row."""
+    """Rows to be written, in row order. `columns`: arrays (n, ...) by name. `pixels` uint8 (n, p, p, 3), or `jpeg`: a bytes object per row.
+    `errors`: by slide, the first tile that could not be read on the way."""
 
     columns: dict[str, npt.NDArray[Any]]
     pixels: npt.NDArray[np.uint8] | None
     jpeg: list[bytes] | None
+    errors: dict[int, SlideError] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.columns["slide"])
@@ -39,12 +43,12 @@ class Rows:
 
 def texts(values: list[str]) -> npt.NDArray[np.bytes_]:
     """Strings as fixed-length UTF-8, which ranks can write without a heap."""
-    raw = [v.encode() for v in values]
+    raw = [v.encode("utf-8", "surrogateescape") for v in values]  # a file name may hold any bytes
     return np.array(raw, h5py.string_dtype("utf-8", max([1, *map(len, raw)])))
 
 
 def statuses(values: list[str]) -> npt.NDArray[np.bytes_]:
-    return np.array([v.encode()[:STATUS_BYTES] for v in values], h5py.string_dtype("utf-8", STATUS_BYTES))
+    return np.array([v.encode("utf-8", "replace")[:STATUS_BYTES].decode(errors="ignore").encode() for v in values], h5py.string_dtype("utf-8", STATUS_BYTES))
 
 
 def row_digest(slide: bytes, x: int, y: int, label: int, payload: Any) -> bytes:

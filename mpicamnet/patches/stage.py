@@ -4,7 +4,6 @@ plan every slide -> lay the file out -> in rounds: read and filter blocks, agree
 """
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import Any
 
@@ -14,14 +13,15 @@ import numpy.typing as npt
 from .. import config as cfg
 from ..errors import SlideError, UserError
 from ..job import Job, software
-from ..ranks import Progress, Rounds, Share, contiguous_shares, fence
+from ..ranks import Progress, Rounds, Share, agree, contiguous_shares, fence, reach_of, wait_asleep
+from ..ranks.fence import RankFault
 from ..words import size as in_bytes
 from .fill import Filler
-from .plan import Candidates, SlidePlan, plan_slide, window_candidates
+from .plan import Candidates, SlidePlan, digest_of, plan_slide, window_candidates
 from .rows import Reader, Verdicts
 from .sampling import Chosen, Draw, arrange
 from .schema import SCHEMA, Rows, statuses, texts
-from .store import Content, Mark, Store, content_of, finish, left_behind, write_error
+from .store import Content, Mark, Store, content_of, finish, left_behind, room_for_metadata, write_error
 from .units import Units, unit_rows, units_at, units_of
 
 PHASES = ["plan", "select", "read", "decode", "wait", "write", "finish", "stage"]
@@ -33,13 +33,18 @@ def run(job: Job) -> None:
     """Make patches.h5, or go on with what an earlier run left; raises on all ranks alike."""
     with job.clock.phase("stage"):
         plans, problems = make_plans(job, job.config.extract.stride or job.config.data.patch)
+        job.signals.stop_here(job.comms.world)
         mark, store = _open_store(job, plans, problems)
         task = Extraction(job, store)
         reused = mark.total
         try:
             mark = _dense(task, plans, mark) if job.config.extract.sampling == "dense" else _random(task, plans, mark)
-        finally:
-            task.close()
+        except (UserError, RankFault):  # all ranks have it; anything else is one rank's, and closing with the others would wait for ever
+            task.filler.close()
+            store.abandon()
+            raise
+        task.close()
+        wait_asleep(job.comms.world)
         with job.clock.phase("finish"), fence(job.comms.world):
             if job.comms.world.rank == 0:
                 finish(job.work / "patches.h5", mark, {"blocks_done": mark.total, "blocks_reused": reused})
@@ -74,23 +79,36 @@ def make_plans(job: Job, stride: int) -> tuple[dict[int, SlidePlan], dict[int, S
 def _open_store(job: Job, plans: dict[int, SlidePlan], problems: dict[int, SlideError]) -> tuple[Mark, Store]:
     """The file that an earlier run left with how far it came, or a new one; collective."""
     world, config, path = job.comms.world, job.config, job.work / "patches.h5"
-    found: tuple[Mark | None, str] = None, ""
+    found: tuple[Mark | None, str, dict[str, str]] = None, "", {}
     with fence(world, path):
         if world.rank == 0:
-            found = left_behind(path, job.digest)
-    mark, why = world.bcast(found, root=0)
+            planned = digest_of(plans)
+            found = *left_behind(path, job.digest, planned), {"schema": SCHEMA, "config": cfg.as_yaml(config), "config_digest": job.digest,
+                                                              "plan_digest": planned, "software": software()}
+            if found[0] is None:
+                room_for_metadata(path, config.extract, config.data.patch, _most_rows(job, plans))
+    mark, why, attributes = world.bcast(found, root=0)
+    store: Store | None = None
+    error: Exception | None = None
+    try:
+        if mark is not None:
+            store = Store.reopen(path, world, config.extract)
+        else:
+            store = Store.create(path, world, config.extract, config.data.patch, _most_rows(job, plans), attributes, slide_columns(job, plans, problems))
+    except OSError as e:
+        error = write_error(e, path, 1 << 20)
+    agree(world, error)
+    assert store is not None
     if mark is not None:
         if mark.rows:
             job.log.say(f"  going on after {mark.total:,} blocks and {mark.rows:,} rows of an earlier run")
-        return mark, Store.reopen(path, world, config.extract)
+        return mark, store
     if why:
         job.log.say(f"  {why}")
-    attributes = {"schema": SCHEMA, "config": cfg.as_yaml(config), "config_digest": job.digest, "software": software() if world.rank == 0 else ""}
-    attributes = world.bcast(attributes, root=0)
-    try:
-        return Mark(), Store.create(path, world, config.extract, config.data.patch, _most_rows(job, plans), attributes, slide_columns(job, plans, problems))
-    except OSError as e:  # creating is collective: MPI-IO fails on all ranks alike
-        raise write_error(e, path, 1 << 20) from None
+    with fence(world, path):
+        if world.rank == 0:
+            store.begin(slide_columns(job, plans, problems))
+    return Mark(), store
 
 
 def _most_rows(job: Job, plans: dict[int, SlidePlan]) -> int:
@@ -126,12 +144,13 @@ class Extraction:
         extract, patch = job.config.extract, job.config.data.patch
         self.most = max((extract.buffer << 20) // (patch * patch * 3), unit_rows(patch))
         self.filler = Filler(extract, job.config.data.reader)
-        self.noted: set[int] = set()
         self._store = store
         self._buffers = [np.empty((self.most if extract.storage == "pixels" else unit_rows(patch), patch, patch, 3), np.uint8) for _ in range(2)]
         self._reader: Reader | None = None
         self._units: Units | None = None
         self._mark = Mark()
+        self._by_slide = extract.sampling == "random"
+        self._told: dict[int, SlideError] = {}  # of the outcome that is about to be told
 
     @property
     def scratch(self) -> npt.NDArray[np.uint8]:
@@ -140,14 +159,16 @@ class Extraction:
     def extract(self, units: Units, reader: Reader, mark: Mark, progress: Progress) -> Mark:
         """Write the rows of all units, from where `mark` stands; collective."""
         self._units, self._reader, self._mark = units, reader, mark
-        reach = np.concatenate(([0], np.cumsum(units.weights)))
+        reach = reach_of(units.weights)
+        if mark.blocks > len(units):
+            raise UserError("patches.h5.partial is further than the work there is", self.job.work, "remove it and run again")
         world = self.job.comms.world
         # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones.
         most = min(self.most, max(int(units.weights.max(initial=1)), int(reach[-1]) // (LEAST_ROUNDS * world.size)))
         rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
-        rows, size = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes]), lambda blocks: progress.update(int(reach[blocks]))).tolist()
+        rows, size, _ = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes, 0]), lambda blocks: progress.update(int(reach[blocks]))).tolist()
         self.job.clock.seconds["decode"] = self.filler.decode_seconds
-        return Mark(mark.slides, len(units), mark.total - mark.blocks + len(units), rows, size)
+        return self._at(len(units), rows, size)
 
     def work(self, share: Share) -> Rows:
         assert self._units is not None and self._reader is not None
@@ -155,12 +176,16 @@ class Extraction:
         with self.job.clock.phase("read"):
             rows = self._reader.rows(self._units, share.start, share.stop, self._buffers[0])
         self.job.clock.count("read", len(rows), sum(c.nbytes for c in rows.columns.values()))
+        rows.errors = {i: e for i, e in self._reader.errors.items() if i not in self._told}
+        self._told.update(rows.errors)
         return rows
 
-    def sizes(self, outcome: Rows | None) -> tuple[int, int]:
-        return (len(outcome), outcome.jpeg_size) if outcome is not None else (0, 0)
+    def sizes(self, outcome: Rows | None) -> tuple[int, int, int]:
+        return (len(outcome), outcome.jpeg_size, len(outcome.errors)) if outcome is not None else (0, 0, 0)
 
     def put(self, outcome: Rows, before: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) -> None:
+        if total[2]:
+            self.note_errors(outcome.errors)
         try:
             written = self._store.write_rows(outcome, int(before[0]), int(before[1]))
         except OSError as e:
@@ -168,20 +193,26 @@ class Extraction:
         self.job.clock.count("write", len(outcome), written)
 
     def finished(self, blocks: int, before: npt.NDArray[np.int64]) -> None:
-        m = self._mark
-        self._store.mark(Mark(m.slides, blocks, m.total - m.blocks + blocks, int(before[0]), int(before[1])))
+        self._store.mark(self._at(blocks, int(before[0]), int(before[1])))
+
+    def _at(self, blocks: int, rows: int, size: int) -> Mark:
+        """The mark after `blocks` units: counted from the slide they lie in, so that a rerun may begin at any slide (random sampling does)."""
+        assert self._units is not None
+        slides = self._units.slide
+        slide = int(slides[blocks]) if blocks < len(slides) else int(slides[-1]) + 1 if len(slides) else self._mark.slides
+        if not self._by_slide:
+            return Mark(0, blocks, blocks, rows, size)
+        return Mark(slide, blocks - int(np.searchsorted(slides, slide)), self._mark.total - self._mark.blocks + blocks, rows, size)
 
     def note_errors(self, errors: dict[int, SlideError]) -> None:
-        """Write into the file which slides had tiles that could not be read; collective."""
+        """Write into the file which slides had tiles that could not be read, the first one in row order; collective, before the blocks are marked."""
         world = self.job.comms.world
         every: dict[int, SlideError] = {}
-        for part in world.allgather({i: e for i, e in errors.items() if i not in self.noted}):
+        for part in world.allgather(errors):  # ranks have their blocks in row order
             every.update({i: e for i, e in part.items() if i not in every})
-        self.noted.update(every)
-        with fence(world):
-            if world.rank == 0:
-                for i, e in every.items():
-                    self._store.note(i, str(e))
+        if world.rank == 0:
+            for i, e in every.items():
+                self._store.note(i, str(e))
 
     def mark(self, mark: Mark) -> Mark:
         """Collective."""
@@ -191,9 +222,14 @@ class Extraction:
         return mark
 
     def close(self) -> None:
+        """Bring everything to the disk; collective, raises on all ranks alike."""
         self.filler.close()
-        with contextlib.suppress(OSError):  # a full disk has been reported by then; all that matters is on disk
+        error: Exception | None = None
+        try:
             self._store.close()
+        except OSError as e:
+            error = write_error(e, self.job.work / "patches.h5", 1 << 20)
+        agree(self.job.comms.world, error)
 
 
 def _dense(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:
@@ -206,18 +242,17 @@ def _dense(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:
         return window_candidates(plans[slide], config, block)
 
     reader = Reader(config, plans, candidates, task.filler)
-    progress = Progress(task.job.log, "windows", int(units.weights.sum()))
-    mark = task.extract(units, reader, mark, progress)
-    task.note_errors(reader.errors)
-    return mark
+    progress = Progress(task.job.log, "windows", int(units.weights.sum()), done=int(units.weights[:mark.blocks].sum()))
+    return task.extract(units, reader, mark, progress)
 
 
 def _random(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:
     """N per class and slide, group of slides after group of slides: choose, then write what was chosen; collective."""
     config, world = task.job.config, task.job.comms.world
-    progress = Progress(task.job.log, "slides", len(task.job.records))
+    progress = Progress(task.job.log, "slides", len(task.job.records), done=mark.slides)
     while mark.slides < len(task.job.records):
-        group = _next_group(plans, mark.slides, len(task.job.records), 2 * config.extract.per_class, task.most * world.size)
+        task.job.signals.stop_here(world)
+        group = _next_group(mark.slides, len(task.job.records), 2 * config.extract.per_class, task.most * world.size)
         with task.job.clock.phase("select"):
             chosen = _choose(task, {i: plans[i] for i in group if i in plans})
         units, candidates = units_at(plans, chosen, config.data.patch)
@@ -228,7 +263,7 @@ def _random(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:
     return mark
 
 
-def _next_group(plans: dict[int, SlidePlan], start: int, stop: int, rows: int, enough: int) -> range:
+def _next_group(start: int, stop: int, rows: int, enough: int) -> range:
     """Slides from `start` on whose rows, `rows` each, keep all ranks busy for a round: at least one slide."""
     return range(start, min(stop, start + max(1, enough // rows)))
 
@@ -251,7 +286,7 @@ def _choose(task: Extraction, plans: dict[int, SlidePlan]) -> dict[int, Candidat
         placed, seen_at = arrange(plans, every)
         units, candidates = units_at(plans, placed, config.data.patch)
         reader = Reader(config, plans, candidates, task.filler)
-        share = contiguous_shares(units.weights, 0, np.zeros(world.size, np.int64), int(units.weights.sum()))[world.rank]
+        share = contiguous_shares(reach_of(units.weights), 0, np.zeros(world.size, np.int64), int(units.weights.sum()))[world.rank]
         with fence(world):
             seen = reader.verdicts(units, share.start, share.stop, task.scratch)
         seen = Verdicts.join(world.allgather(seen))

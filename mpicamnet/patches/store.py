@@ -11,6 +11,7 @@ Life of the file, all under `patches.h5.partial` until the last step:
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -29,9 +30,9 @@ from h5py import h5fd, h5p, h5s
 
 from ..config import Extract
 from ..errors import FILE_SYSTEM, UserError, file_system_error
-from ..ranks import Comm
+from ..ranks import Comm, abort
 from ..ranks.hints import hints
-from .schema import COLUMNS, STATUS_BYTES, Rows, most_jpeg_bytes
+from .schema import COLUMNS, Rows, most_jpeg_bytes, statuses
 
 COLUMN_CHUNK = 16384  # rows
 LIBVER = ("earliest", "v108")  # newer formats mark a file as open for writing, so a killed run would leave one that refuses to open
@@ -70,10 +71,7 @@ class Store:
     @classmethod
     def create(cls, path: Path, comm: Comm, extract: Extract, patch: int, rows: int, attributes: dict[str, str], slides: dict[str, npt.NDArray[Any]]) -> Store:
         """A new file for at most `rows` rows, with its metadata complete and flushed; collective."""
-        chunk = max(1, (extract.chunk << 20) // (patch * patch * 3))
-        pieces = len(COLUMNS) * (rows // COLUMN_CHUNK + 1) + rows // chunk + 1
-        # HDF5 takes metadata from blocks of this size: one that holds all of it keeps it together at the front. 128 B: a B-tree entry, half full.
-        front = 1 << max(20, math.ceil(math.log2(1 << 16 | pieces * 128 * 2)))
+        chunk, front = _chunk_rows(extract, patch), _front(extract, patch, rows)
         file = h5py.File(partial_path(path), "w", driver="mpio", comm=comm, info=hints(extract.hints), libver=LIBVER, meta_block_size=front,
                          alignment_threshold=(extract.alignment << 9) or 1, alignment_interval=(extract.alignment << 10) or 1)
         for name, text in attributes.items():
@@ -89,15 +87,16 @@ class Store:
         if extract.storage == "pixels":  # last, so that what is cut off at the end is the end of the file
             _resizable(file, "pixels", rows, (patch, patch, 3), "u1", chunk)
         file.flush()
-        store = cls(file, comm, extract.io == "collective")
-        if comm.rank == 0:
-            for name, values in slides.items():
-                file[f"slides/{name}"][...] = values
-            file["journal"][...] = 0
-            if extract.storage == "jpeg":
-                file["jpeg/offset"][0] = 0
-            store.mark(Mark())
-        return store
+        return cls(file, comm, extract.io == "collective")
+
+    def begin(self, slides: dict[str, npt.NDArray[Any]]) -> None:
+        """Write what is known before the first row; by one rank, after `create`."""
+        for name, values in slides.items():
+            self._file[f"slides/{name}"][...] = values
+        self._file["journal"][...] = 0
+        if "jpeg" in self._file:
+            self._file["jpeg/offset"][0] = 0
+        self.mark(Mark())
 
     @classmethod
     def reopen(cls, path: Path, comm: Comm, extract: Extract) -> Store:
@@ -108,18 +107,32 @@ class Store:
         return store
 
     def write_rows(self, rows: Rows, at: int, byte: int) -> int:
-        """Write this rank's rows from row `at` (and JPEG byte `byte`) on; returns bytes written. Collective where io is collective."""
-        n = len(rows)
-        written = 0
-        for name, values in rows.columns.items():
-            written += self._write(name, values, at)
+        """Write this rank's rows from row `at` (and JPEG byte `byte`) on; returns bytes written. Collective where io is collective.
+
+        Raises OSError; in collective writes ends the job instead, since the others are inside the next one and cannot be told.
+        """
+        slabs: list[tuple[str, npt.NDArray[Any], int]] = [(name, values, at) for name, values in rows.columns.items()]
         if rows.pixels is not None:
-            written += self._write("pixels", rows.pixels, at)
+            slabs.append(("pixels", rows.pixels, at))
         if rows.jpeg is not None:
-            ends = byte + np.cumsum([len(j) for j in rows.jpeg], dtype=np.uint64) if n else np.zeros(0, np.uint64)
-            written += self._write("jpeg/offset", ends.astype(np.uint64), at + 1)
-            written += self._write("jpeg/bytes", np.frombuffer(b"".join(rows.jpeg), np.uint8), byte)
+            ends = byte + np.cumsum([len(j) for j in rows.jpeg], dtype=np.uint64)
+            slabs += [("jpeg/offset", ends.astype(np.uint64), at + 1), ("jpeg/bytes", np.frombuffer(b"".join(rows.jpeg), np.uint8), byte)]
+        try:
+            written = sum(self._write(*slab) for slab in slabs)
+        except OSError as e:
+            if self._collective:
+                abort(write_error(e, Path(self._file.filename), rows.nbytes))
+            raise
+        if self._collective:
+            self._read_back(slabs)
         return written
+
+    def _read_back(self, slabs: list[tuple[str, npt.NDArray[Any], int]]) -> None:
+        """Compare the file with what was written: Open MPI 4.1.4's collective writes do not tell of a full disk. Collective."""
+        self._comm.Barrier()  # an aggregator may still be writing for others
+        for name, values, at in slabs:
+            if len(values) and not np.array_equal(self._file[name][at:at + len(values)], values):
+                raise OSError(errno.ENOSPC, "no space left on device (the file does not hold what was written)")
 
     def _write(self, name: str, values: npt.NDArray[Any], at: int) -> int:
         """One hyperslab, by the low-level call: h5py's own returns early on an empty one, and in a collective write the others would wait."""
@@ -143,13 +156,40 @@ class Store:
         self._file["journal"][self._sequence % 2] = [*entry, _check(entry)]
 
     def note(self, slide: int, status: str) -> None:
-        """Set a slide's status; by one rank."""
-        self._file["slides/status"][slide] = status.encode()[:STATUS_BYTES]
+        """Set a slide's status, unless it has one that is not ok; by one rank."""
+        if self._file["slides/status"][slide] == b"ok":
+            self._file["slides/status"][slide] = statuses([status])[0]
 
     def close(self) -> None:
-        """Collective."""
+        """Bring all ranks' rows to the disk and close; collective."""
         self._datasets.clear()
+        self._file.flush()
         self._file.close()
+
+    def abandon(self) -> None:
+        """Close after a failure that all ranks know of; what cannot be written any more has been reported by then. Collective."""
+        self._datasets.clear()
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _chunk_rows(extract: Extract, patch: int) -> int:
+    """Patches per chunk of `pixels`."""
+    return max(1, (extract.chunk << 20) // (patch * patch * 3))
+
+
+def _front(extract: Extract, patch: int, rows: int) -> int:
+    """Bytes that HDF5 takes for metadata at a time: one block that holds all of it keeps it together at the front of the file."""
+    stored = {"pixels": rows // _chunk_rows(extract, patch), "jpeg": rows * most_jpeg_bytes(patch) // (extract.chunk << 20), "coords": 0}[extract.storage]
+    chunks = (len(COLUMNS) + 1) * (rows // COLUMN_CHUNK + 1) + stored + 1
+    return 1 << max(20, math.ceil(math.log2(1 << 16 | chunks * 128 * 2)))  # 128 bytes: a B-tree entry; a node may be half full
+
+
+def room_for_metadata(path: Path, extract: Extract, patch: int, rows: int) -> None:
+    """Raise UserError where not even the empty file fits: laying it out is collective, and a full disk there would be one rank's alone."""
+    wanted = 2 * _front(extract, patch, rows)
+    if shutil.disk_usage(path.parent).free < wanted:
+        raise file_system_error(OSError(errno.ENOSPC, "no space left on device"), path)
 
 
 def _resizable(file: h5py.File, name: str, rows: int, shape: tuple[int, ...], kind: str, chunk: int) -> None:
@@ -161,8 +201,8 @@ def _check(entry: list[int]) -> int:
     return int(xxhash.xxh3_64_intdigest(np.array(entry, "<i8").tobytes()) >> 1)
 
 
-def left_behind(path: Path, config_digest: str) -> tuple[Mark | None, str]:
-    """How far an earlier run came with the same config and input, or None and, where there is something to say, why it cannot be gone on with.
+def left_behind(path: Path, config_digest: str, plan_digest: str) -> tuple[Mark | None, str]:
+    """How far an earlier run came with the same config, input and plans, or None and, where there is something to say, why it cannot be gone on with.
 
     By one rank, before `reopen`. Undoes a `finish` that was killed.
     """
@@ -176,10 +216,16 @@ def left_behind(path: Path, config_digest: str) -> tuple[Mark | None, str]:
         with h5py.File(partial, "r") as f:
             if str(f.attrs["config_digest"]) != config_digest:
                 return None, f"{partial.name} was begun with another config or other slides: begun anew"
+            if str(f.attrs["plan_digest"]) != plan_digest:
+                return None, f"slides read otherwise than when {partial.name} was begun: begun anew"
             marks = sorted(entry for entry in f["journal"][...].tolist() if entry[0] and _check(entry[:-1]) == entry[-1])
             return Mark(*marks[-1][1:-1]), ""
-    except (OSError, KeyError, ValueError, IndexError):
-        return None, f"{partial.name} was stopped before its first round: begun anew"
+    except OSError as e:
+        if e.errno is not None:  # the file system's word; HDF5's own, of a file that was cut off while it was laid out, has no number
+            raise
+    except (KeyError, ValueError, IndexError):
+        pass
+    return None, f"{partial.name} was stopped before its first round: begun anew"
 
 
 def finish(path: Path, mark: Mark, attributes: dict[str, Any]) -> str:
@@ -233,9 +279,9 @@ def content_of(path: Path) -> Content:
 
 
 def _put_aside(partial: Path, head: Path) -> None:
-    """Copy the front of the file, where all metadata is, with the file's size; whole before it has its name."""
+    """Copy the front of the file, where all metadata and the journal are, with the file's size; whole before it has its name."""
     with h5py.File(partial, "r") as f:
-        first = min(_first_byte(f[name]) for name in [*COLUMNS, "journal"] if f[name].size)
+        first = max(f["journal"].id.get_offset() + f["journal"].nbytes, min([_first_byte(f[name]) for name in COLUMNS if f[name].size], default=0))
     making = head.with_name(head.name + ".partial")
     with partial.open("rb") as source, making.open("wb") as copy:
         copy.write(partial.stat().st_size.to_bytes(8, "little"))
@@ -243,6 +289,7 @@ def _put_aside(partial: Path, head: Path) -> None:
         copy.flush()
         os.fsync(copy.fileno())
     making.replace(head)
+    _sync(head.parent)
 
 
 def _first_byte(dataset: h5py.Dataset) -> int:
@@ -278,8 +325,6 @@ def _system_errors(path: Path) -> Iterator[None]:
 def write_error(error: OSError, path: Path, size: int) -> UserError:
     """What an error of HDF5 or MPI-IO means: they seldom pass on the system's own word, so the file system is asked."""
     if error.errno is None and shutil.disk_usage(path.parent).free < size:
-        import errno
-
         return file_system_error(OSError(errno.ENOSPC, "no space left on device"), path)
     if error.errno is None:
         return UserError("writing failed", path, "look at the file system, then run again: it goes on from here (" + " ".join(str(error).split())[:120] + ")",

@@ -3,17 +3,17 @@
 This room knows nothing of slides, patches or networks. Importing it does not start MPI: `start` does.
 """
 from .clock import Clock
-from .communicators import Comm, Communicators, abort_on_uncaught, finish, start, wait_asleep
+from .communicators import Comm, Communicators, abort, abort_on_uncaught, finish, start, wait_asleep
 from .exchange import Exchange
 from .fence import agree, fence
 from .gather import allgather_list, allgather_rows, gather_rows
 from .log import Log
 from .progress import Progress
 from .rounds import Rounds
-from .shares import Share, contiguous_shares
+from .shares import Share, contiguous_shares, reach_of
 from .signals import Signals
 
 __all__ = [
-    "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "abort_on_uncaught", "agree",
-    "allgather_list", "allgather_rows", "contiguous_shares", "fence", "finish", "gather_rows", "start", "wait_asleep",
+    "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "abort", "abort_on_uncaught", "agree",
+    "allgather_list", "allgather_rows", "contiguous_shares", "fence", "finish", "gather_rows", "reach_of", "start", "wait_asleep",
 ]

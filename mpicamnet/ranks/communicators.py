@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import mpi4py
 
@@ -76,6 +77,14 @@ def finish() -> None:
     sys.stderr.flush()
     if MPI.Is_initialized() and not MPI.Is_finalized():
         MPI.Finalize()
+
+
+def abort(error: UserError) -> NoReturn:
+    """Say an error and end the whole job at once: for a rank that fails where the others cannot be told."""
+    sys.stderr.write(f"mpicamnet: error: {error}\n")
+    sys.stderr.flush()
+    MPI.COMM_WORLD.Abort(error.code)
+    raise error
 
 
 def abort_on_uncaught() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 Volume = Literal["quiet", "normal", "verbose"]
 
@@ -14,8 +14,8 @@ class Log:
 
     def __init__(self, rank: int, volume: Volume = "normal", file: Path | None = None):
         self.rank, self.volume = rank, volume
-        self._begun = time.monotonic()
         self._file = file.open("a", encoding="utf-8") if file is not None and rank == 0 else None
+        self._lost: list[TextIO | None] = [None]
 
     def say(self, text: str) -> None:
         self._write(text, sys.stdout, self.volume != "quiet")
@@ -26,10 +26,17 @@ class Log:
     def warn(self, text: str) -> None:
         self._write(f"mpicamnet: warning: {text}", sys.stderr, True)
 
-    def _write(self, text: str, stream: object, shown: bool) -> None:
+    def _write(self, text: str, stream: TextIO, shown: bool) -> None:
         if self.rank:
             return
-        if shown:
-            print(text, file=stream, flush=True)  # type: ignore[call-overload]
-        if self._file:
-            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=self._file, flush=True)
+        if shown and stream not in self._lost:
+            self._print(text, stream)
+        if self._file not in self._lost:
+            self._print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", self._file)
+
+    def _print(self, text: str, stream: TextIO | None) -> None:
+        """A closed pipe or a full disk takes the words, not the run: that stream hears no more."""
+        try:
+            print(text, file=stream, flush=True)
+        except OSError:
+            self._lost.append(stream)

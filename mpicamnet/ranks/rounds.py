@@ -19,7 +19,7 @@ from .clock import Clock
 from .communicators import Comm
 from .exchange import Exchange
 from .fence import agree, as_error
-from .shares import Share, contiguous_shares
+from .shares import Share, contiguous_shares, reach_of
 from .signals import Signals, stopped
 
 T = TypeVar("T")
@@ -61,7 +61,8 @@ class Rounds(Generic[T]):
     """A walk through `weights` (int64, one per block), at most `most` of weight per rank and round; collective over `comm`."""
 
     def __init__(self, comm: Comm, weights: npt.NDArray[np.int64], most: int, clock: Clock, signals: Signals):
-        self._comm, self._weights, self._most, self._clock, self._signals = comm, weights, most, clock, signals
+        self._comm, self._most, self._clock, self._signals = comm, most, clock, signals
+        self._reach = reach_of(weights)
 
     def run(self, task: Task[T], start: int, begun: npt.NDArray[np.int64], progress: Callable[[int], None]) -> npt.NDArray[np.int64]:
         """Walk from block `start` on; `begun` is the sum of `sizes` over the blocks before it.
@@ -71,12 +72,13 @@ class Rounds(Generic[T]):
         comm, at = self._comm, start
         done = np.zeros(comm.size, np.int64)
         walk: _Walk[T] = _Walk(np.array(begun, np.int64))
-        while at < len(self._weights) and not walk.stop:
-            shares = contiguous_shares(self._weights, at, done, self._most)
+        blocks = len(self._reach) - 1
+        while at < blocks and not walk.stop:
+            shares = contiguous_shares(self._reach, at, done, self._most)
             outcome: T | None = None
             if walk.error is None:
                 outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
-            done += [int(self._weights[s.start:s.stop].sum()) for s in shares]
+            done += [int(self._reach[s.stop] - self._reach[s.start]) for s in shares]
             at = shares[-1].stop
             self._settle(task, walk, progress)
             said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome))
@@ -88,7 +90,7 @@ class Rounds(Generic[T]):
         if walk.to_mark is not None and comm.rank == 0:
             walk.error = self._attempt(lambda: task.finished(*walk.to_mark))[1]  # type: ignore[misc]
         agree(comm, walk.error)
-        if at < len(self._weights):
+        if at < blocks:
             raise stopped()
         return walk.before
 

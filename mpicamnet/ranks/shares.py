@@ -18,15 +18,15 @@ class Share:
         return self.stop - self.start
 
 
-def contiguous_shares(weights: npt.NDArray[np.int64], start: int, done: npt.NDArray[np.int64], most: int) -> list[Share]:
+def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArray[np.int64], most: int) -> list[Share]:
     """The next round: one contiguous piece of blocks from `start` on for each rank, so that the weight each rank has had in all rounds evens out.
 
     Parameters
     ----------
-    weights
-        int64 (blocks,): what a block costs; none above `most`.
+    reach
+        int64 (blocks + 1,): the weight of all blocks before each; no block weighs more than `most`.
     start
-        The first block that is not done; below len(weights).
+        The first block that is not done, not the end.
     done
         int64 (ranks,): weight that each rank had in the rounds before.
     most
@@ -37,20 +37,30 @@ def contiguous_shares(weights: npt.NDArray[np.int64], start: int, done: npt.NDAr
     list of Share
         One per rank, end to end, some may be empty, not all. The round ends where the last piece does. Rounds come out about equally long.
     """
-    size = len(done)
-    reach = np.concatenate(([0], np.cumsum(weights[start:])))  # weight before each possible cut
-    rounds = -(-int(reach[-1]) // max(1, most * size))
-    total = reach[-1] / max(1, rounds)
+    size, base = len(done), int(reach[start])
+    left = int(reach[-1]) - base
+    total = left / max(1, -(-left // max(1, most * size)))
     level = (done.sum() + total) / size
-    cuts = [0]
+    cuts = [start]
     for rank in range(size):
-        begun = reach[cuts[-1]]
-        want = min(max(level - done[rank], 0), most) if rank < size - 1 else min(total - begun, most)
-        cut = int(np.abs(reach - (begun + want)).argmin())
+        begun = int(reach[cuts[-1]])
+        want = min(max(level - done[rank], 0), most) if rank < size - 1 else min(total - (begun - base), most)
+        cut = _nearest(reach, begun + want)
         if reach[cut] - begun > most:
             cut -= 1
         cuts.append(max(cut, cuts[-1]))
-    if cuts[-1] == 0:  # what is left is less than half a block for each: one rank takes one
+    if cuts[-1] == start:  # what is left is less than half a block for each: one rank takes one
         taker = int(done.argmin())
-        cuts = [0] * (taker + 1) + [1] * (size - taker)
-    return [Share(start + a, start + b) for a, b in zip(cuts, cuts[1:], strict=False)]
+        cuts = [start] * (taker + 1) + [start + 1] * (size - taker)
+    return [Share(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def _nearest(reach: npt.NDArray[np.int64], weight: float) -> int:
+    """The cut whose weight before it is nearest."""
+    right = min(int(np.searchsorted(reach, weight)), len(reach) - 1)
+    return right - 1 if right > 0 and weight - reach[right - 1] <= reach[right] - weight else right
+
+
+def reach_of(weights: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The weight of all blocks before each, and of all: int64 (blocks + 1,)."""
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(weights, dtype=np.int64)))

@@ -1,6 +1,7 @@
 """SIGTERM, SIGINT and SIGUSR1 become a flag that a stage looks at between rounds; all ranks then agree to stop (exit code 75)."""
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
@@ -17,11 +18,19 @@ class Signals:
             signal.signal(number, self._note)
 
     def _note(self, number: int, _: FrameType | None) -> None:
+        if self.caught:  # asked twice: at once
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         self.caught = number
 
     def any_stopped(self, comm: Comm) -> bool:
         """Whether any rank was asked to stop; collective over `comm`."""
         return bool(comm.allreduce(int(self.caught != 0)) > 0)
+
+    def stop_here(self, comm: Comm) -> None:
+        """Raise `stopped()` on all ranks where any was asked to stop; collective over `comm`."""
+        if self.any_stopped(comm):
+            raise stopped()
 
 
 def stopped() -> UserError:

@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import SlideError
-
 STAGES = ("negative", "itc", "micro", "macro")
 
 
@@ -37,16 +35,19 @@ def background_of(stage: str, annotation: str | None) -> int:
 
 
 def catalogue_digest(records: Iterable[SlideRecord]) -> str:
-    """Hex SHA-256 over each slide's name, file size, outlines, stage, background and mpp; raises SlideError where a file cannot be read."""
+    """Hex SHA-256 over what each slide is called, where it belongs and what is known of it, its file's size and its outlines.
+
+    A file that cannot be read counts by its error; the slide is left out when it is opened.
+    """
     whole = hashlib.sha256()
     for r in records:
+        size, outlines = 0, None
         try:
             size = os.path.getsize(r.path)
-            outlines = None
             if r.annotation is not None:
                 with open(r.annotation, "rb") as f:
                     outlines = hashlib.file_digest(f, "sha256").hexdigest()
         except OSError as e:
-            raise SlideError("a file cannot be read", e.filename or r.path, (e.strerror or str(e)).lower()) from None
-        whole.update(json.dumps([r.name, size, outlines, r.stage, r.background, r.mpp]).encode() + b"\n")
+            outlines = str(e.strerror)
+        whole.update(json.dumps([r.name, r.center, r.patient, r.node, size, outlines, r.stage, r.background, r.mpp]).encode() + b"\n")
     return whole.hexdigest()

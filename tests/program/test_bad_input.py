@@ -4,6 +4,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -11,8 +13,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.launch import error_line, good, mpicamnet
+from tests.launch import begin, end, error_line, good, mpicamnet
 from tests.program.conftest import Configure
+from tests.program.test_extract import digest_by_the_specification
 
 
 @pytest.fixture
@@ -129,26 +132,51 @@ def test_a_work_that_cannot_be_written_is_exit_74(configure: Configure, tmp_path
     assert str(tmp_path / "file") in error_line(mpicamnet("extract", configure(work=str(tmp_path / "file" / "x")), ranks=2), 74)
 
 
-def test_a_full_disk_is_exit_74_and_a_rerun_goes_on_once_there_is_room(configure: Configure, tmp_path: Path) -> None:
+@pytest.mark.parametrize("io", ["independent", "collective"])
+def test_a_full_disk_is_exit_74_and_a_rerun_goes_on_once_there_is_room(configure: Configure, tmp_path: Path, io: str) -> None:
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True).returncode:
         pytest.skip("only root may mount a small tmpfs")
     try:
-        c = configure(work=str(small / "w"))
+        c = configure(work=str(small / "w"), extract={"io": io})
         line = error_line(mpicamnet("extract", c, ranks=2), 74)
         assert "no space left" in line and "patches.h5" in line
         nothing_final(small / "w")
         subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
         good("extract", c, ranks=3)
-        with h5py.File(small / "w" / "patches.h5") as f:
-            found = f.attrs["content_digest"]
+        found = digest_by_the_specification(small / "w" / "patches.h5")
     finally:
         subprocess.run(["umount", str(small)], check=True)
     whole = configure("whole")
     good("extract", whole)
-    with h5py.File(whole.with_suffix("") / "patches.h5") as f:
-        assert f.attrs["content_digest"] == found
+    assert digest_by_the_specification(whole.with_suffix("") / "patches.h5") == found
+
+
+def test_a_work_that_may_be_read_but_not_written_is_exit_74(configure: Configure, tmp_path: Path) -> None:
+    work = tmp_path / "locked"
+    work.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(work)], capture_output=True).returncode:
+        pytest.skip("only root may mount a read-only tmpfs")
+    try:
+        assert str(work) in error_line(mpicamnet("extract", configure(work=str(work)), ranks=2), 74)
+    finally:
+        subprocess.run(["umount", str(work)], check=True)
+
+
+def test_a_second_run_on_the_same_work_is_refused(configure: Configure) -> None:
+    c = configure(extract={"stride": 16})
+    first = begin(2, sys.executable, "-m", "mpicamnet", "extract", c)
+    partial = c.with_suffix("") / "patches.h5.partial"
+    while first.poll() is None and not partial.exists():
+        time.sleep(0.02)
+    line = error_line(mpicamnet("extract", c, ranks=1), 2)
+    assert "another run is at work here" in line and "process" in line
+    assert end(first, 120).returncode == 0
+
+
+def test_force_wants_a_stage(configure: Configure) -> None:
+    assert "extrct" in error_line(mpicamnet("run", configure(), "--force", "extrct"), 2)
 
 
 def test_a_file_that_is_not_ours_under_our_name_is_told(configure: Configure) -> None:

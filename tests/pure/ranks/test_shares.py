@@ -4,14 +4,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mpicamnet.ranks import contiguous_shares
+from mpicamnet.ranks import contiguous_shares, reach_of
 
 
 def rounds_of(weights: list[int], ranks: int, most: int) -> list[list[list[int]]]:
     """All rounds, as lists of block numbers per rank."""
     w, at, done, out = np.array(weights, np.int64), 0, np.zeros(ranks, np.int64), []
     while at < len(w):
-        shares = contiguous_shares(w, at, done, most)
+        shares = contiguous_shares(reach_of(w), at, done, most)
         assert len(shares) == ranks and shares[0].start == at
         assert all(a.stop == b.start for a, b in zip(shares, shares[1:], strict=False))
         assert shares[-1].stop > at, "a round without work would never end"
