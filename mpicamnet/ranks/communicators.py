@@ -81,6 +81,8 @@ def finish() -> None:
 
 def abort(error: UserError) -> NoReturn:
     """Say an error and end the whole job at once: for a rank that fails where the others cannot be told."""
+    if MPI.COMM_WORLD.rank:
+        time.sleep(3)  # rank 0 may have met the same error: then it ends the job before this one says it again
     sys.stderr.write(f"mpicamnet: error: {error}\n")
     sys.stderr.flush()
     MPI.COMM_WORLD.Abort(error.code)
