@@ -1,6 +1,7 @@
 """What a stage is handed: config, catalogue, communicators, log, clock."""
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import subprocess
@@ -47,6 +48,7 @@ class Job:
                 append_timing(self.work / "timing.jsonl", stage, rows, commit())
 
 
+@functools.cache
 def software() -> str:
     """Versions that shape results, as JSON: what a file says it was made with."""
     names = ["mpicamnet", "numpy", "numba", "h5py", "mpi4py", "imagecodecs", "openslide-python", "openslide-bin", "shapely", "scikit-image",
@@ -60,6 +62,7 @@ def software() -> str:
     return json.dumps({**found, "commit": commit()})
 
 
+@functools.cache
 def commit() -> str:
     """The commit of the checkout that the program runs from; the version where it is installed."""
     here = Path(__file__).parent

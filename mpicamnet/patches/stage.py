@@ -145,7 +145,8 @@ class Extraction:
         self.most = max((extract.buffer << 20) // (patch * patch * 3), unit_rows(patch))
         self.filler = Filler(extract, job.config.data.reader)
         self._store = store
-        self._buffers = [np.empty((self.most if extract.storage == "pixels" else unit_rows(patch), patch, patch, 3), np.uint8) for _ in range(2)]
+        self._buffers = [np.empty((self.most if extract.storage == "pixels" else unit_rows(patch), patch, patch, 3), np.uint8)
+                         for _ in range(min(2, job.comms.world.size))]  # a rank alone writes each round before it begins the next
         self._reader: Reader | None = None
         self._units: Units | None = None
         self._mark = Mark()
