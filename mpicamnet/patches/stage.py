@@ -26,7 +26,7 @@ from .units import Units, unit_rows, units_at, units_of
 
 PHASES = ["plan", "select", "read", "decode", "wait", "write", "finish", "stage"]
 NO_TISSUE = "no tissue"
-LEAST_ROUNDS = 24
+LEAST_ROUNDS = 48
 
 
 def run(job: Job) -> None:
