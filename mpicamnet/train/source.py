@@ -1,6 +1,7 @@
 """Rows -> px, whatever patches.h5 keeps of a patch: its px, a JPEG, or its place on the slide."""
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -47,9 +48,9 @@ def runs(rows: Indices) -> list[tuple[int, int]]:
     return [(int(rows[a]), int(rows[b]) + 1) for a, b in zip(starts, ends, strict=True)]
 
 
-class _Closing:
-    def close(self) -> None:
-        raise NotImplementedError
+class _Closing(abc.ABC):
+    @abc.abstractmethod
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self

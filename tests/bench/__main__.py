@@ -39,8 +39,9 @@ def config(name: str, work: Path, **extract: object) -> Path:
 def child(ranks: int, module: str, *words: object, pin: bool = True) -> list[str]:
     """Lines that a program of this package prints, on that many ranks, each on a core of its own."""
     bind = ["--bind-to", "core"] if pin and ranks <= (os.cpu_count() or 1) else ["--bind-to", "none", "--oversubscribe"]
-    done = subprocess.run(["mpirun", *bind, "-n", str(ranks), sys.executable, "-m", f"tests.bench.{module}", *map(str, words)], cwd=ROOT,
-                          env={**os.environ, **ENVIRONMENT, "OMPI_MCA_mpi_yield_when_idle": str(int(ranks > (os.cpu_count() or 1)))}, capture_output=True, text=True, timeout=3000)
+    env = {**os.environ, **ENVIRONMENT, "OMPI_MCA_mpi_yield_when_idle": str(int(ranks > (os.cpu_count() or 1)))}
+    done = subprocess.run(["mpirun", *bind, "-n", str(ranks), sys.executable, "-m", f"tests.bench.{module}", *map(str, words)], cwd=ROOT, env=env,
+                          capture_output=True, text=True, timeout=3000)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return done.stdout.splitlines()
