@@ -95,7 +95,8 @@ class Filler:
             return Filled(counts, ~bad, e)
         width, height = slide.levels[level].tile_width, slide.levels[level].tile_height
         tiles, starts, patches = _tiles_of_patches(x, y, side, slide.levels[level])
-        for (row, column), picks in zip(tiles.tolist(), np.split(patches, starts[1:]), strict=True):
+        for (row, column), first, last in zip(tiles, starts, [*starts[1:], len(patches)], strict=True):
+            picks = patches[first:last]
             keep = (column + 1) * width > end[0] or (row + 1) * height > end[1]
             begun = time.perf_counter()
             try:
@@ -118,8 +119,8 @@ class Filler:
 
 
 def _tiles_of_patches(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], side: int, level: Level) \
-        -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The file tiles that patches meet, (tiles, 2) as row, column, row by row; where each tile's run begins; the patches, tile after tile."""
+        -> tuple[list[tuple[int, int]], list[int], npt.NDArray[np.int64]]:
+    """The file tiles that patches meet, as (row, column), row by row; where each tile's run begins; the patches, tile after tile."""
     width, height = level.tile_width, level.tile_height
     across = (side - 2 + width) // width + 1  # the most tiles that a patch can meet side by side
     down = (side - 2 + height) // height + 1
@@ -130,11 +131,11 @@ def _tiles_of_patches(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], side: 
     meets = (columns * width < (x + side)[:, None]) & (rows * height < (y + side)[:, None])
     meets &= (columns < level.tiles_across) & (rows < level.tiles_down)
     patch = np.broadcast_to(np.arange(len(x))[:, None], meets.shape)[meets]
-    rows, columns = rows[meets], columns[meets]
-    order = np.lexsort((patch, columns, rows))
-    pairs = np.stack([rows[order], columns[order]], axis=1)
-    starts = np.concatenate(([0], np.nonzero((np.diff(pairs, axis=0) != 0).any(axis=1))[0] + 1))
-    return pairs[starts], starts, patch[order]
+    number = rows[meets] * level.tiles_across + columns[meets]
+    order = np.argsort(number, kind="stable")
+    number = number[order]
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(number)) + 1)).tolist() if len(number) else []
+    return [divmod(t, level.tiles_across) for t in number[starts].tolist()], starts, patch[order]
 
 
 def _whiten(source: npt.NDArray[np.uint8], right: npt.NDArray[np.int64], bottom: npt.NDArray[np.int64]) -> None:

@@ -20,7 +20,7 @@ _long, _short = np.uint64(64), np.uint64(16)  # px that are counted at once; a l
 @numba.njit(nogil=True, cache=True)
 def _copy(source: Any, at: Any, target: Any, to: Any, n: Any) -> None:
     for j in range(n):
-        target[to + j] = source[at + j]
+        target[to + _u64(j)] = source[at + _u64(j)]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -47,6 +47,24 @@ def _count(rgb: Any, at: Any, n: Any, white: Any, black: Any) -> Any:
         w, b = _count_px(rgb, at + _three * done, 16, white, black)
         whites, blacks, done = whites + w, blacks + b, done + _short
     w, b = _count_px(rgb, at + _three * done, n - done, white, black)
+    return whites + w, blacks + b
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy_and_count(source: Any, at: Any, target: Any, to: Any, n: Any, white: Any, black: Any) -> Any:
+    """Copy `n` px, and count the white and black ones among them while they are at hand."""
+    whites, blacks = np.int64(0), np.int64(0)
+    done = _u64(0)
+    while done + _long <= n:
+        _copy(source, at + _three * done, target, to + _three * done, 192)
+        w, b = _count_px(source, at + _three * done, 64, white, black)
+        whites, blacks, done = whites + w, blacks + b, done + _long
+    while done + _short <= n:
+        _copy(source, at + _three * done, target, to + _three * done, 48)
+        w, b = _count_px(source, at + _three * done, 16, white, black)
+        whites, blacks, done = whites + w, blacks + b, done + _short
+    _copy(source, at + _three * done, target, to + _three * done, _three * (n - done))
+    w, b = _count_px(source, at + _three * done, n - done, white, black)
     return whites + w, blacks + b
 
 
@@ -86,8 +104,7 @@ def scatter(tile: Any, tile_x: int, tile_y: int, x: Any, y: Any, picks: Any, out
                 continue
             n = _u64(right - left)
             at = _u64((row * width + left - tile_x) * 3)
-            _copy(source, at, target, _u64(i * size + (down * side + left - x[i]) * 3), _three * n)
-            w, b = _count(source, at, n, white, black)
+            w, b = _copy_and_count(source, at, target, _u64(i * size + (down * side + left - x[i]) * 3), n, white, black)
             counts[i, 0] += w
             counts[i, 1] += b
 

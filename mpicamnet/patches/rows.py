@@ -14,7 +14,7 @@ from ..errors import SlideError
 from .fill import Filler
 from .filter import compact, shares
 from .plan import Candidates, SlidePlan
-from .schema import COLUMNS, Rows, row_digest
+from .schema import COLUMNS, Rows, row_digests
 from .units import Units
 
 
@@ -104,10 +104,9 @@ def _columns(plan: SlidePlan, kept: Candidates, white: npt.NDArray[np.float32], 
         -> dict[str, npt.NDArray[Any]]:
     n = len(kept)
     x, y = plan.grid.level0(kept.x), plan.grid.level0(kept.y)
-    name = plan.record.name.encode()
-    digests = b"".join([row_digest(name, *row) for row in zip(x.tolist(), y.tolist(), kept.label.tolist(), payloads, strict=True)])
+    xy = np.stack([x, y], axis=1)
     return {
-        "slide": np.full(n, plan.index, np.int32), "xy": np.stack([x, y], axis=1), "label": kept.label, "tumor_fraction": kept.tumor_fraction,
+        "slide": np.full(n, plan.index, np.int32), "xy": xy, "label": kept.label, "tumor_fraction": kept.tumor_fraction,
         "tissue_fraction": kept.tissue_fraction, "white_share": white, "black_share": black,
-        "row_digest": np.frombuffer(digests, np.uint8).reshape(n, 16),
+        "row_digest": row_digests(plan.record.name.encode("utf-8", "surrogateescape"), xy, kept.label, payloads),
     }

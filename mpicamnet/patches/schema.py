@@ -1,6 +1,7 @@
 """The rows of patches.h5, schema mpicamnet.patches/1: columns, digest of a row, texts. Knows no MPI."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,13 +52,24 @@ def statuses(values: list[str]) -> npt.NDArray[np.bytes_]:
     return np.array([v.encode("utf-8", "replace")[:STATUS_BYTES].decode(errors="ignore").encode() for v in values], h5py.string_dtype("utf-8", STATUS_BYTES))
 
 
-def row_digest(slide: bytes, x: int, y: int, label: int, payload: Any) -> bytes:
-    """XXH3-128, canonical (big-endian): slide name, 0x00, x and y as int64 LE, label as int8, stored payload. `payload` None: coords only."""
-    h = xxhash.xxh3_128(b"%b\0%b%b%b" % (slide, x.to_bytes(8, "little", signed=True), y.to_bytes(8, "little", signed=True),
-                                         label.to_bytes(1, "little", signed=True)))
-    if payload is not None:
-        h.update(payload)
-    return h.digest()
+def row_digests(slide: bytes, xy: npt.NDArray[np.int64], label: npt.NDArray[np.int8], payloads: Iterable[Any]) -> npt.NDArray[np.uint8]:
+    """XXH3-128, canonical (big-endian), of each row: slide name, 0x00, x and y as int64 LE, label as int8, stored payload; uint8 (n, 16).
+
+    `payloads`: one per row; None where only coordinates are stored.
+    """
+    n, at = len(label), len(slide) + 1
+    heads = np.zeros((n, at + 17), np.uint8)
+    heads[:, :at - 1] = np.frombuffer(slide, np.uint8)
+    heads[:, at:at + 16] = np.ascontiguousarray(xy, "<i8").view(np.uint8).reshape(n, 16)
+    heads[:, at + 16] = label.view(np.uint8)
+    raw, size = heads.tobytes(), at + 17
+    digests = []
+    for i, payload in enumerate(payloads):
+        h = xxhash.xxh3_128(raw[i * size:(i + 1) * size])
+        if payload is not None:
+            h.update(payload)
+        digests.append(h.digest())
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(n, 16)
 
 
 def most_jpeg_bytes(patch: int) -> int:

