@@ -50,14 +50,11 @@ class Grid:
     def blocks(self) -> int:
         return self.columns * self.rows
 
-    def windows(self, block: int | None = None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Top-left corners x, y (n,) of the dense windows of one block, or of the whole slide; by y, then x; none leaves the slide."""
-        left, top, right, bottom = 0, 0, self.width, self.height
-        if block is not None:
-            left, top = block % self.columns * self.block, block // self.columns * self.block
-            right, bottom = left + self.block, top + self.block
-        xs = _multiples(self.stride, left, min(right, self.width - self.patch + 1))
-        ys = _multiples(self.stride, top, min(bottom, self.height - self.patch + 1))
+    def windows(self, block: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Top-left corners x, y (n,) of the dense windows of a block; by y, then x; none leaves the slide."""
+        left, top = block % self.columns * self.block, block // self.columns * self.block
+        xs = _multiples(self.stride, left, min(left + self.block, self.width - self.patch + 1))
+        ys = _multiples(self.stride, top, min(top + self.block, self.height - self.patch + 1))
         y, x = np.meshgrid(ys, xs, indexing="ij")
         return x.ravel(), y.ravel()
 

@@ -54,11 +54,6 @@ class Draw:
         return near
 
     @property
-    def most(self) -> int:
-        """How many candidates there can be at the most."""
-        return len(self._x)
-
-    @property
     def exhausted(self) -> bool:
         return self._at >= len(self._x)
 

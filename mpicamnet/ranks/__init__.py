@@ -6,7 +6,7 @@ from .clock import Clock
 from .communicators import Comm, Communicators, abort, abort_on_uncaught, finish, start, wait_asleep
 from .exchange import Exchange
 from .fence import agree, fence
-from .gather import allgather_list, allgather_rows, gather_rows
+from .gather import allgather_list, gather_rows
 from .log import Log
 from .progress import Progress
 from .rounds import Rounds
@@ -15,5 +15,5 @@ from .signals import Signals
 
 __all__ = [
     "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "abort", "abort_on_uncaught", "agree",
-    "allgather_list", "allgather_rows", "contiguous_shares", "fence", "finish", "gather_rows", "reach_of", "start", "wait_asleep",
+    "allgather_list", "contiguous_shares", "fence", "finish", "gather_rows", "reach_of", "start", "wait_asleep",
 ]

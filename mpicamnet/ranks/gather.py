@@ -34,11 +34,6 @@ def gather_rows(comm: Comm, rows: npt.NDArray[Any], root: int = 0) -> npt.NDArra
     return out
 
 
-def allgather_rows(comm: Comm, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """All ranks' rows (n, ...) stacked in rank order, on every rank; collective over `comm`."""
-    return np.concatenate(comm.allgather(np.ascontiguousarray(rows)))
-
-
 def allgather_list(comm: Comm, mine: dict[int, T]) -> list[T]:
     """Items 0 to n-1, each made by one rank and keyed by its number, as one list on every rank; collective over `comm`."""
     merged: dict[int, T] = {}
