@@ -22,8 +22,8 @@ def test_a_cell_lies_over_the_middle_of_its_window() -> None:
 
 @pytest.mark.parametrize(("downsample", "stride"), [(2.00003, 96), (1.7, 33)])
 def test_every_window_finds_its_cell_also_where_level_0_px_are_rounded(downsample: float, stride: int) -> None:
-    grid = Grid(6000, 5000, downsample, 96, stride, 960)
-    x, y = grid.windows()
+    grid = Grid(6000, 5000, downsample, 96, stride, block=200 * stride)  # one block, larger than the slide
+    x, y = grid.windows(0)
     prob = np.arange(len(x), dtype=np.float32)
     heat = heatmap(grid, np.stack([grid.level0(x), grid.level0(y)], axis=1), prob)
     assert (heat.prob.ravel() == prob).all()  # windows come row by row
