@@ -44,6 +44,9 @@ class Communicators:
 def start() -> Communicators:
     """Initialise MPI; collective over all ranks."""
     if not MPI.Is_initialized():
+        if os.environ.get("OMPI_COMM_WORLD_SIZE", "") == os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE"):
+            # All ranks on one node talk through shared memory: looking for fast networks (libfabric) only takes Open MPI 0.2 s.
+            os.environ.setdefault("OMPI_MCA_pml", "ob1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
     abort_on_uncaught()
     world = MPI.COMM_WORLD.Dup()  # libraries talk on COMM_WORLD; their messages must not meet ours

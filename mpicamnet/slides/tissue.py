@@ -205,11 +205,8 @@ def _cleaned(mask: Mask, side: int, min_area: int) -> Mask:
         mask = _opened(mask, side)
         mask = _eroded(_dilated(mask, side), side)
     if min_area > 1 and mask.any():
-        from scipy import ndimage  # type: ignore[import-untyped,unused-ignore]
-        pieces, _ = ndimage.label(mask, np.ones((3, 3), bool))
-        keep = np.bincount(pieces.ravel()) >= min_area
-        keep[0] = False
-        mask = keep[pieces]
+        from .pieces import without_small_pieces
+        mask = without_small_pieces(np.ascontiguousarray(mask), min_area)
     return mask
 
 

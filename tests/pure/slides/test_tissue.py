@@ -10,6 +10,7 @@ from skimage.filters import threshold_otsu
 
 from mpicamnet.config import Tissue
 from mpicamnet.slides import Level, open_slide, tissue_fractions, tissue_mask
+from mpicamnet.slides.pieces import without_small_pieces
 from mpicamnet.slides.tissue import _dilated, _eroded, otsu
 from tests.shared_data import DATA, needs_data
 
@@ -190,3 +191,12 @@ def test_every_whole_cell_of_the_pcam_slides_is_tissue_and_glass_is_not(path: Pa
         shares = tissue_fractions(mask, downsample, columns.ravel() * 96, rows.ravel() * 96, 96).reshape(grid.shape)
     assert (shares[grid == 1] >= 0.25).mean() > 0.97
     assert shares[grid == 0].max() < 0.25
+
+
+@pytest.mark.parametrize(("shape", "share"), [((57, 83), 0.3), ((57, 83), 0.5), ((1, 40), 0.8), ((40, 1), 0.8), ((2, 2), 0.0)])
+def test_small_pieces_are_those_that_scipy_labels(shape: tuple[int, int], share: float) -> None:
+    mask = np.random.default_rng(3).random(shape) < share
+    pieces, _ = ndimage.label(mask, np.ones((3, 3), bool))
+    large = np.bincount(pieces.ravel()) >= 5
+    large[0] = False
+    assert np.array_equal(without_small_pieces(mask, 5), large[pieces])
