@@ -43,6 +43,10 @@ def parser() -> argparse.ArgumentParser:
     plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
     plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
     plan.set_defaults(process=_plan)
+    doctor = commands.add_parser("doctor", help="is this installation, and this job, fit for a run? what is wrong, and how to mend it")
+    doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="also look at what a run of this config needs")
+    doctor.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key")
+    doctor.set_defaults(process=_doctor)
     drawn = commands.add_parser("synth", help="draw a cohort of slides to try things on")
     synth.add_arguments(drawn)
     drawn.set_defaults(process=synth.run)
@@ -80,6 +84,12 @@ def _plan(a: argparse.Namespace) -> int:
     from .plan import print_plan
 
     return print_plan(a.config, a.set, a.ranks)
+
+
+def _doctor(a: argparse.Namespace) -> int:
+    from . import doctor
+
+    return doctor.run(a.config, a.set)
 
 
 def main(words: Sequence[str] | None = None) -> int:
