@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import synth
-from .errors import UserError
+from .errors import DONE, UserError
 
 EXAMPLES = """examples:
   mpicamnet plan configs/camelyon17.yaml          what a run would do: tiles, rows, bytes, memory
@@ -43,6 +43,14 @@ def parser() -> argparse.ArgumentParser:
     plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
     plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
     plan.set_defaults(process=_plan)
+    out = _with_config(commands.add_parser("export", help="write patches.h5 as the original program (PROCESS_L1) would have"))
+    out.add_argument("--to", type=Path, required=True, metavar="FILE", help="HDF5 file to make; channels are B, G, R in that layout")
+    out.add_argument("--level", type=int, default=5, metavar="L", help="places are written in px of this level, as row and column [5]")
+    out.set_defaults(process=_export)
+    into = commands.add_parser("import", help="make a patches.h5 of a file of the original program (PROCESS_L1)")
+    into.add_argument("file", type=Path, metavar="FILE", help="its patches.h5 or patches.hdf5, either layout")
+    into.add_argument("--to", type=Path, required=True, metavar="FILE", help="the patches.h5 to make")
+    into.set_defaults(process=_import)
     doctor = commands.add_parser("doctor", help="is this installation, and this job, fit for a run? what is wrong, and how to mend it")
     doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="also look at what a run of this config needs")
     doctor.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key")
@@ -84,6 +92,21 @@ def _plan(a: argparse.Namespace) -> int:
     from .plan import print_plan
 
     return print_plan(a.config, a.set, a.ranks)
+
+
+def _export(a: argparse.Namespace) -> int:
+    from . import config as cfg
+    from .patches.process_l1 import export_patches
+
+    print(*export_patches(Path(cfg.load(a.config, a.set).work) / "patches.h5", a.to, a.level), sep="\n")
+    return DONE
+
+
+def _import(a: argparse.Namespace) -> int:
+    from .patches.process_l1 import import_patches
+
+    print(*import_patches(a.file, a.to), sep="\n")
+    return DONE
 
 
 def _doctor(a: argparse.Namespace) -> int:
