@@ -58,6 +58,10 @@ def parser() -> argparse.ArgumentParser:
     drawn = commands.add_parser("synth", help="draw a cohort of slides to try things on")
     synth.add_arguments(drawn)
     drawn.set_defaults(process=synth.run)
+    weights = commands.add_parser("weights", help="which ImageNet weights each network wants, and what is there")
+    weights.add_argument("model", nargs="?", metavar="MODEL", help="only this network, e.g. resnet50")
+    weights.add_argument("--dir", type=Path, metavar="DIR", help="folder to look in, as `train.weights_dir` [~/.keras/models]")
+    weights.set_defaults(process=_weights)
     return p
 
 
@@ -113,6 +117,12 @@ def _doctor(a: argparse.Namespace) -> int:
     from . import doctor
 
     return doctor.run(a.config, a.set)
+
+
+def _weights(a: argparse.Namespace) -> int:
+    from .train.weights_command import print_weights
+
+    return print_weights(a.model, a.dir)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -20,11 +20,12 @@ import yaml
 
 from .errors import UserError
 
+START_WORDS = ("none", "imagenet")  # what `train.weights` can be besides a path
 
 def key(doc: str, default: Any = dataclasses.MISSING, *, path: bool = False, low: float | None = None, high: float | None = None,
-        above: float | None = None) -> Any:
-    """A config key: its meaning, its default, whether it is a path, and the range it must lie in (`above` excludes the limit itself)."""
-    meta = {"doc": doc, "path": path, "low": low, "high": high, "above": above}
+        above: float | None = None, words: tuple[str, ...] = ()) -> Any:
+    """A config key: its meaning, its default, whether it is a path (but for `words`), and the range it must lie in (`above` excludes the limit)."""
+    meta = {"doc": doc, "path": path, "low": low, "high": high, "above": above, "words": words}
     if isinstance(default, (list, dict)) or dataclasses.is_dataclass(default):
         return field(default_factory=lambda: default, metadata=meta)
     return field(default=default, metadata=meta)
@@ -108,7 +109,8 @@ class Extract:
 
 @dataclass(frozen=True)
 class Train:
-    model: Literal["camnet_small"] = key("network", "camnet_small")
+    model: Literal["camnet_small", "resnet50", "resnet101", "googlenet", "inception_v3", "densenet121", "inception_resnet_v2",
+                   "efficientnet_lite0"] = key("network; camnet_small is for CPUs", "camnet_small")
     epochs: int = key("passes over the training rows", 10, low=1)
     batch: int = key("patches per step and rank", 32, low=1)
     optimizer: Literal["sgd", "adam"] = key("sgd: with Nesterov momentum", "sgd")
@@ -120,6 +122,10 @@ class Train:
     augment: bool = key("the eight flips and rotations, drawn by row and epoch", True)
     ranks: int | None = key("ranks that train [null: one per device where there are devices, else all]", None, low=1)
     threads: int = key("CPU threads per rank", 1, low=1)
+    weights: str = key("what the network starts from: none, imagenet, or the path of a .keras, .weights.h5 or .h5 file", "none", path=True,
+                       words=START_WORDS)
+    weights_dir: str | None = key("folder of the ImageNet weights, see `mpicamnet weights`; nothing is downloaded [null: ~/.keras/models]", None,
+                                  path=True)
 
 
 @dataclass(frozen=True)
@@ -248,7 +254,7 @@ def _values(cls: type, node: yaml.Node, prefix: str, where: object, base: Path) 
             value = _plain(value_node, where)
             value = _typed(value, kind, full, _at(where, value_node))
             _in_range(value, fields[name].metadata, full, _at(where, value_node))
-            if fields[name].metadata["path"] and value is not None:
+            if fields[name].metadata["path"] and value is not None and value not in fields[name].metadata["words"]:
                 value = str(base / Path(os.path.expandvars(value)).expanduser())
                 value = os.path.normpath(value)
             out[name] = value

@@ -14,9 +14,11 @@ def print_plan(config_path: Path, overrides: list[str], ranks: int) -> int:
     from .patches.plan import SlidePlan, plan_slide
     from .patches.units import unit_rows, units_of
     from .slides import catalogue
+    from .train import first_weights
 
     config = cfg.load(config_path, overrides)
     records = catalogue(config.data)
+    start = first_weights(config.train, config.data.patch)
     extract, patch = config.extract, config.data.patch
     plans: list[SlidePlan] = []
     failed = 0
@@ -48,6 +50,7 @@ def print_plan(config_path: Path, overrides: list[str], ranks: int) -> int:
         ("windows on tissue", f"{windows:,}"),
         ("rows", f"at most {rows:,} (before the white and black rule)"),
         ("patches.h5", f"at most about {size(rows * row)}"),
+        ("network", f"{config.train.model}, from {start or 'random weights'}"),
         ("memory", f"about {size(memory)} per rank"),
         ("ranks", f"{ranks}" + _advice(ranks, len(units) if extract.sampling == "dense" else rows)),
     ]

@@ -5,6 +5,8 @@ digest is today's.
 """
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,13 @@ class Stage:
 
 _EXTRACT = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.sampling", "extract.per_class", "extract.stride",
             "extract.block", "extract.white", "extract.black", "extract.storage", "extract.jpeg_quality")
+# weights_dir moves nothing: what is in it is known by its hash
+_TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.name != "weights_dir")
 _INFER = ("data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.white", "extract.black", "extract.block")
 
 STAGES = (
     Stage("extract", "mpicamnet.patches.stage", "patches.h5", (SLIDES,), _EXTRACT, "slides to patches: tissue, sampling, filter, one parallel HDF5 file"),
-    Stage("train", "mpicamnet.train.stage", "train/model.keras", ("extract",), ("seed", "data.split", "train"), "patches to a network, by Horovod"),
+    Stage("train", "mpicamnet.train.stage", "train/model.keras", ("extract",), ("seed", "data.split", *_TRAIN), "patches to a network, by Horovod"),
     Stage("infer", "mpicamnet.infer.stage", "infer/predictions.h5", (SLIDES, "train"), ("seed", "data.split", "infer", *_INFER),
           "slides and network to probabilities and heatmaps"),
     Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", ("infer",), ("seed", "data.split", "evaluate"), "how good they are"),
@@ -55,6 +59,8 @@ def state(stage: Stage, config: cfg.Config, slides_digest: str) -> State:
     """Whether a stage is done; reads files, so one rank asks and tells the others. Raises UserError where an input is not there."""
     work = Path(config.work)
     inputs = [slides_digest if name == SLIDES else _input(stage, BY_NAME[name], config, slides_digest) for name in stage.inputs]
+    if stage.name == "train" and config.train.weights not in cfg.START_WORDS:
+        inputs.append(_file_digest(Path(config.train.weights)))
     digest = cfg.digest(config, stage.keys, *inputs)
     output = work / stage.output
     if not output.exists():
@@ -84,6 +90,14 @@ def _input(stage: Stage, source: Stage, config: cfg.Config, slides_digest: str) 
         raise UserError(f"{source.output} was made with another config ({now.why.partition(': ')[2]})", path,
                         f"run `mpicamnet {source.name}` first, or `mpicamnet run`")
     return recorded(path).content_digest
+
+
+def _file_digest(path: Path) -> str:
+    """Hex SHA-256 of the file that `train.weights` names: another file of the same name is another start."""
+    if not path.is_file():
+        raise UserError("there is no such file of weights", path, "`train.weights` is `none`, `imagenet`, or the path of a .keras, .weights.h5 or .h5 file")
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _select(config: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

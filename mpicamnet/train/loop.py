@@ -22,6 +22,7 @@ from ..ranks.signals import stopped
 from ..words import duration
 from . import checkpoint
 from .ahead import ahead
+from .auxiliary import whole_loss
 from .checkpoint import Arrays, Checkpoint, Progress, Row
 from .feed import Feed
 from .judge import Verdict, judge
@@ -141,8 +142,8 @@ def averaged_gradients(learner: Learner) -> Callable[..., tuple[Any, list[Any]]]
 
     def gradients(px: Any, label: Any, weight: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
-            logit = learner.model(tf.cast(px, tf.float32), training=True)[:, 0]
-            loss = tf.reduce_mean(weight * tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit))
+            logits = learner.model(tf.cast(px, tf.float32), training=True)
+            loss = whole_loss(lambda z: tf.reduce_mean(weight * tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=z)), logits)
         tape = learner.hvd.DistributedGradientTape(tape, op=learner.hvd.Average, num_groups=1)
         return loss, tape.gradient(loss, weights)
 

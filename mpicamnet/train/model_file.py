@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class Card:
     """How a network must be fed, and what comes out.
 
     `patch`: side, px. `mpp`: um per px, None where the slides did not say. `level`: pyramid level, where `mpp` was not asked for.
-    `channels`: order. `normaliser`: in words; it is the network's first layer: px go in as they are, 0 to 255. `output`: of `classes[1]`.
+    `channels`: order of the px that go in. `normaliser`: in words what the network's first layers do: px go in as they are, 0 to 255.
+    `output`: of `classes[1]`.
     """
 
     model: str
@@ -63,8 +64,11 @@ def save_model(path: Path, model: Any, card: Card, config: dict[str, Any], confi
 def read_card(path: Path) -> tuple[Card, str]:
     """How the network in a file must be fed, and its content digest; raises UserError where the file does not say."""
     said = _said(path)
-    feed = {**said["feed"], "classes": tuple(said["feed"]["classes"])}
-    return Card(**feed), str(said["content_digest"])
+    feed = said.get("feed") or {}
+    lacking = [f.name for f in fields(Card) if f.name not in feed]
+    if lacking:
+        raise UserError(f"this model does not say how it must be fed (no {', '.join(lacking)})", path, "use one that `mpicamnet train` left")
+    return Card(**{f.name: feed[f.name] for f in fields(Card)} | {"classes": tuple(feed["classes"])}), str(said["content_digest"])
 
 
 def config_digest(path: Path) -> str:

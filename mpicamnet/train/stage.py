@@ -5,6 +5,7 @@ read the table, cut it into train and val -> (members of the `train` communicato
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from .model_file import Card, config_digest, save_model
 from .source import open_source
 from .split import parts_of
 from .table import Table, class_weights, read_table, training_rows
+from .weights import first_weights, load_weights
 from .zoo import NETWORKS
 
 PHASES = ["feed", "step", "validate", "save", "stage"]
@@ -30,12 +32,13 @@ PHASES = ["feed", "step", "validate", "save", "stage"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained on: rows of `table` that train and that validate, and what a row of each class counts."""
+    """What is trained on: rows of `table` that train and that validate, and what a row of each class counts; `start`: file of the first weights."""
 
     table: Table
     rows: npt.NDArray[np.int64]
     val_rows: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
+    start: Path | None
 
 
 def run(job: Job) -> None:
@@ -60,12 +63,10 @@ def _plan(job: Job) -> Plan:
     found: Plan | None = None
     with fence(world, job.work / "patches.h5"):
         if world.rank == 0:
-            network = NETWORKS[config.train.model]
-            if config.data.patch < network.least:
-                raise UserError(f"`data.patch` is {config.data.patch}", "", f"{config.train.model} needs at least {network.least} px")
+            start = first_weights(config.train, config.data.patch)
             table = read_table(job.work / "patches.h5", config.data.patch)
             rows, val_rows = training_rows(table, parts_of(config.data.split, table.slides, config.seed))
-            found = Plan(table, rows, val_rows, class_weights(table.label[rows], config.train.balance))
+            found = Plan(table, rows, val_rows, class_weights(table.label[rows], config.train.balance), start)
             (job.work / "train").mkdir(exist_ok=True)
             _make_way(job)
     told: Plan = world.bcast(found, root=0)
@@ -88,16 +89,20 @@ def _train(job: Job, plan: Plan, comm: Comm) -> None:
     with horovod(comm) as hvd:
         with fence(comm):
             keras.utils.set_random_seed(config.seed % 2**32)
-            model = NETWORKS[config.train.model].build(plan.table.patch)
+            network = NETWORKS[config.train.model]
+            model = network.build(plan.table.patch)
+            if plan.start is not None and comm.rank == 0:  # the others get them from it: `fit` makes all ranks alike
+                job.log.say(f"  starting from {plan.start}: {load_weights(model, plan.start)}")
+            trained = network.trained(model)
             optimizer = optimizer_of(config.train, keras)
-            optimizer.build(model.trainable_variables)
+            optimizer.build(trained.trainable_variables)
             source = open_source(plan.table, config, job.records)
         feed = Feed(plan.table, source, plan.weights, config.seed, config.train.augment)
         with source:
-            best, history = fit(job, Learner(model, optimizer, hvd, comm), feed, plan.rows, plan.val_rows)
+            best, history = fit(job, Learner(trained, optimizer, hvd, comm), feed, plan.rows, plan.val_rows)
         with job.clock.phase("save"), fence(comm, folder):
             if comm.rank == 0:
-                for variable, value in zip(model.variables, best, strict=True):
+                for variable, value in zip(trained.variables, best, strict=True):
                     variable.assign(value)
                 write_history(folder / "history.csv", history)
                 write_curves(folder / "curves.png", history, f"{config.train.model}, {plan.table.patch} px")
