@@ -160,7 +160,8 @@ def test_a_finished_model_wanted_anew_is_trained_from_the_start(undisturbed: lis
 def gradients(comms: Communicators, batch: int) -> list[list[float]]:
     """Gradients of 16 rows, `batch` on each rank, as all ranks see them."""
     from mpicamnet.train.engine import horovod, start_tensorflow
-    from mpicamnet.train.loop import Learner, averaged_gradients
+    from mpicamnet.train.learner import Learner
+    from mpicamnet.train.step import averaged_gradients
     from mpicamnet.train.zoo import NETWORKS
 
     tf, keras = start_tensorflow(1)

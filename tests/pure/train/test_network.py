@@ -15,9 +15,9 @@ from mpicamnet.train import NETWORKS, Card, load_model, read_card
 from mpicamnet.train.checkpoint import Checkpoint, Progress, Row, load, save
 from mpicamnet.train.engine import start_tensorflow
 from mpicamnet.train.judge import judge
-from mpicamnet.train.loop import forward_pass
 from mpicamnet.train.model_file import save_model
 from mpicamnet.train.schedule import learning_rate
+from mpicamnet.train.step import forward_pass
 
 CARD = Card("camnet_small", 96, 0.972, 0, "RGB", "px / 127.5 - 1", "logit", ("normal", "tumour"))
 
