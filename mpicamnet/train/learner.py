@@ -11,9 +11,8 @@ from ..config import Train
 from ..errors import UserError
 from ..ranks import Comm, gather_rows
 from .dgc import Residuals, dealt
+from .head import backbone_of
 from .optimizer import optimizer_of
-
-HEAD = "head"  # layers whose names start so are the head, all others the backbone
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,8 @@ class Learner:
 
     def freeze(self, frozen: bool) -> None:
         """Let only the head learn, or all; a frozen BatchNormalization works with the statistics that it has."""
-        for layer in self.model.layers:
-            if not layer.name.startswith(HEAD):
-                layer.trainable = not frozen
+        for layer in backbone_of(self.model):
+            layer.trainable = not frozen
 
 
 def learner_of(train: Train, model: Any, keras: Any, hvd: Any, comm: Comm) -> Learner:
@@ -39,8 +37,6 @@ def learner_of(train: Train, model: Any, keras: Any, hvd: Any, comm: Comm) -> Le
     if train.reduce == "adasum" and comm.size & (comm.size - 1):
         raise UserError(f"`train.reduce` is adasum, which needs a power of two of ranks, and {comm.size} train", "",
                         f"set `train.ranks` to {1 << (comm.size.bit_length() - 1)}, or `train.reduce` to average")
-    if train.freeze and not any(layer.name.startswith(HEAD) and layer.weights for layer in model.layers):
-        raise UserError(f"`train.freeze` is {train.freeze}, but {train.model} has no head that could learn alone", "", "set it to 0")
     optimizer = optimizer_of(train, keras)
     optimizer.build(model.trainable_variables)  # of all variables, also where some are frozen at first: their slots wait at zero
     residuals = Residuals(model.trainable_variables, train.momentum) if train.compression == "dgc" else None

@@ -35,8 +35,8 @@ def camnet_small(patch: int) -> Any:
         x = layers.MaxPooling2D(name=f"pool{i}")(x)
         x = layers.GroupNormalization(8, epsilon=1e-5, name=f"norm{i}")(x)
     x = layers.Conv2D(128, 3, padding="same", activation="relu", name="conv4")(x)
-    x = layers.GlobalAveragePooling2D(name="head_mean")(x)
-    return keras.Model(inputs, layers.Dense(1, name="head_logit")(x), name="camnet_small")
+    x = layers.GlobalAveragePooling2D(name="mean")(x)
+    return keras.Model(inputs, layers.Dense(1, name="logit")(x), name="camnet_small")
 
 
 NETWORKS = {
