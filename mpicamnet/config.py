@@ -113,10 +113,11 @@ class Train:
                    "efficientnet_lite0"] = key("network; camnet_small is for CPUs", "camnet_small")
     epochs: int = key("passes over the training rows", 10, low=1)
     batch: int = key("patches per step and rank", 32, low=1)
-    optimizer: Literal["sgd", "adam"] = key("sgd: with Nesterov momentum", "sgd")
-    learning_rate: float = key("step size; multiplied by the number of ranks", 1.0e-4, above=0)
+    optimizer: Literal["sgd", "adam", "adamw"] = key("sgd: with Nesterov momentum; adamw: Adam with decoupled weight decay", "sgd")
+    learning_rate: float = key("step size of one rank; see scale_lr", 1.0e-4, above=0)
     momentum: float = key("optimizer sgd: momentum", 0.9, low=0, high=1)
-    schedule: Literal["constant", "cosine"] = key("step size after the warm-up: constant, or falling along half a cosine to a hundredth", "constant")
+    schedule: Literal["constant", "step", "cosine"] = key(
+        "step size after the warm-up: constant; falling by a factor every few epochs; along half a cosine to a hundredth", "constant")
     warmup: float = key("epochs over which the step size rises to its full height", 0.5, low=0)
     balance: Literal["none", "weights"] = key("weights: both classes count the same in the loss, however many rows they have", "weights")
     augment: bool = key("the eight flips and rotations, drawn by row and epoch", True)
@@ -126,6 +127,27 @@ class Train:
                        words=START_WORDS)
     weights_dir: str | None = key("folder of the ImageNet weights, see `mpicamnet weights`; nothing is downloaded [null: ~/.keras/models]", None,
                                   path=True)
+    loss: Literal["bce", "focal"] = key("bce: binary cross-entropy; focal: that of Lin et al. (2017), in which rows that are easy count little", "bce")
+    focal_gamma: float = key("loss focal: how much less easy rows count (0: no less)", 2.0, low=0)
+    focal_alpha: float = key("loss focal: share of tumour rows in the loss; normal rows have 1 less this", 0.25, low=0, high=1)
+    decay: float = key("optimizer sgd: step size divided by 1 + decay x steps taken", 1.0e-6, low=0)
+    weight_decay: float = key("optimizer adamw: share of a weight that a step of size 1 takes away (not of biases, nor of norms)", 0.01, low=0)
+    scale_lr: bool = key("multiply the step size by the number of ranks, since so many more rows are in a step (Goyal et al. 2017; not with reduce "
+                         "adasum, which finds its own scale)", True)
+    step_epochs: int = key("schedule step: epochs between two falls", 10, low=1)
+    step_factor: float = key("schedule step: factor of a fall", 0.1, above=0, high=1)
+    freeze: int = key("first epochs in which only the head learns; then all does", 0, low=0)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = key("what layers compute in; weights stay float32", "float32")
+    accumulate: int = key("parts that a rank's batch is cut into, one forward and backward pass each: memory of a part, step of the whole", 1, low=1)
+    reduce: Literal["average", "adasum"] = key("how gradients of ranks become one; adasum (Maleki et al. 2020) needs a power of two of ranks", "average")
+    compression: Literal["none", "fp16", "dgc"] = key(
+        "of gradients between ranks: half precision, or deep gradient compression (Lin et al. 2017): each rank sends only its largest", "none")
+    dgc_sparsity: float = key("compression dgc: share of gradients that are not sent", 0.999, low=0, high=1)
+    dgc_warmup: int = key("compression dgc: epochs over which the share rises to that", 4, low=0)
+    fusion_mb: int = key("MiB of gradients that travel in one message (0: one message per variable)", 64, low=0, high=1024)
+    sync_batchnorm: bool = key("batch normalisation over the rows of all ranks, not of each alone", False)
+    timeline: bool = key("write what Horovod did and when to train/timeline.json (for chrome://tracing)", False)
+    patience: int | None = key("stop after this many epochs without a better one [null: never]", None, low=1)
 
 
 @dataclass(frozen=True)
@@ -386,6 +408,7 @@ def _check(config: Config, where: Path) -> None:
                         "a patch would be both classes")
     if config.tissue.method == "fixed" and config.tissue.threshold is None:
         raise UserError("`tissue.threshold` is missing", where, "method fixed needs it")
+    _check_train(config.train, where)
     if s.fractions is not None and (len(s.fractions) != 3 or min(s.fractions) < 0 or abs(sum(s.fractions) - 1) > 1e-6):
         raise UserError("`data.split.fractions` must be three shares that sum to 1", where, "e.g. [0.7, 0.1, 0.2]")
     if s.fractions is not None and any((s.train, s.val, s.test)):
@@ -394,3 +417,15 @@ def _check(config: Config, where: Path) -> None:
         for name in ("train", "val", "test"):
             if any(isinstance(m, str) for m in getattr(s, name) or []):
                 raise UserError(f"`data.split.{name}` holds a name", where, f"split by {s.by} wants numbers")
+
+
+def _check_train(t: Train, where: Path) -> None:
+    if t.batch % t.accumulate:
+        raise UserError(f"`train.batch` ({t.batch}) cannot be divided into `train.accumulate` ({t.accumulate}) equal parts", where, "change one of them")
+    if t.compression == "dgc" and t.optimizer != "sgd":
+        raise UserError(f"`train.compression` is dgc and `train.optimizer` {t.optimizer}", where, "dgc is defined for sgd alone")
+    if t.compression == "dgc" and t.precision == "mixed_float16":
+        raise UserError("`train.compression` is dgc and `train.precision` mixed_float16", where,
+                        "what dgc holds back would mix gradients of several loss scales: take mixed_bfloat16 or float32")
+    if t.compression != "none" and t.reduce == "adasum":
+        raise UserError(f"`train.reduce` is adasum and `train.compression` {t.compression}", where, "keep one of them")

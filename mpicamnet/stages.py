@@ -32,9 +32,10 @@ class Stage:
 
 _EXTRACT = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.sampling", "extract.per_class", "extract.stride",
             "extract.block", "extract.white", "extract.black", "extract.storage", "extract.jpeg_quality")
-# weights_dir moves nothing: what is in it is known by its hash
-_TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.name != "weights_dir")
 _INFER = ("data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.white", "extract.black", "extract.block")
+# what is in weights_dir is known by its hash
+_NO_RESULT = ("threads", "fusion_mb", "timeline", "weights_dir")
+_TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.name not in _NO_RESULT)
 
 STAGES = (
     Stage("extract", "mpicamnet.patches.stage", "patches.h5", (SLIDES,), _EXTRACT, "slides to patches: tissue, sampling, filter, one parallel HDF5 file"),

@@ -27,7 +27,7 @@ from ..ranks.fence import RankFault
 from ..slides import SlideRecord
 from ..train import Card, is_given, load_model, parts_of, read_card
 from ..train.engine import start_tensorflow
-from ..train.loop import forward_pass
+from ..train.step import forward_pass
 from .heatmap import heatmap
 from .picture import write_picture
 from .predict import COLUMNS, Predicted, Prediction

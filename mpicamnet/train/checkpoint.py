@@ -32,6 +32,11 @@ def kept(history: list[Row]) -> Row:
     return max(history, key=lambda r: (round(r.val_auc, 3), -r.val_loss, -r.epoch))
 
 
+def out_of_patience(history: list[Row], patience: int | None) -> bool:
+    """Whether so many epochs have passed since the one that is kept."""
+    return patience is not None and bool(history) and history[-1].epoch - kept(history).epoch >= patience
+
+
 @dataclass
 class Progress:
     """How far training has come: `rows` of epoch `epoch` (from 0) have been seen by all ranks together, in `seconds`, with a sum of losses."""
@@ -45,12 +50,19 @@ class Progress:
 
 @dataclass
 class Checkpoint:
-    """`model` and `optimizer`: their variables; `best`: the model's where it judged best, empty before the first epoch has ended."""
+    """`model` and `optimizer`: their variables; `best`: the model's where it judged best, empty before the first epoch has ended.
+
+    `held`: of each rank what it had not sent, with deep gradient compression.
+    """
 
     progress: Progress
     model: Arrays
     optimizer: Arrays
     best: Arrays
+    held: Arrays = field(default_factory=list)
+
+
+PARTS = ("model", "optimizer", "best", "held")
 
 
 def save(folder: Path, digest: str, state: Checkpoint) -> None:
@@ -59,7 +71,7 @@ def save(folder: Path, digest: str, state: Checkpoint) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     said = json.dumps({"digest": digest, "progress": asdict(state.progress)})
-    arrays = {f"{name}.{i}": a for name in ("model", "optimizer", "best") for i, a in enumerate(getattr(state, name))}
+    arrays = {f"{name}.{i}": a for name in PARTS for i, a in enumerate(getattr(state, name))}
     with partial.open("wb") as f:
         np.savez(f, said=np.frombuffer(said.encode(), np.uint8), **arrays)
         f.flush()
@@ -77,7 +89,7 @@ def load(folder: Path, digest: str) -> tuple[Checkpoint | None, str]:
             said = json.loads(bytes(z["said"]))
             if said["digest"] != digest:
                 return None, "train/last was made with another config or other patches: training begins anew"
-            names = {name: [k for k in z.files if k.startswith(name + ".")] for name in ("model", "optimizer", "best")}
+            names = {name: [k for k in z.files if k.startswith(name + ".")] for name in PARTS}
             progress = said["progress"]
             history = [Row(**row) for row in progress.pop("history")]
             return Checkpoint(Progress(**progress, history=history), *([z[f"{n}.{i}"] for i in range(len(names[n]))] for n in names)), ""

@@ -5,18 +5,24 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from ..errors import UserError
 from ..ranks import Comm
 from ..ranks.fence import RankFault
 
+T = TypeVar("T")
+CYCLE_MS = "1"  # how often Horovod looks for work
+
 _threads: int | None = None  # what TensorFlow was started with in this process: it cannot be changed afterwards
 
 
-def start_tensorflow(threads: int) -> tuple[Any, Any]:
+def start_tensorflow(threads: int, place: int = 0) -> tuple[Any, Any]:
     """The modules (tensorflow, keras), with `threads` threads within an operation and operations one by one.
+
+    `place`: the rank's among those of its node. Where there are GPUs it gets the one of that number alone, whose memory it takes as it needs it.
 
     Raises UserError where this process has started TensorFlow with another number of threads.
     """
@@ -35,8 +41,17 @@ def start_tensorflow(threads: int) -> tuple[Any, Any]:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_op_determinism()
+        devices = tf.config.list_physical_devices("GPU")
+        tf.config.set_visible_devices(device_of(devices, place), "GPU")
+        for device in device_of(devices, place):
+            tf.config.experimental.set_memory_growth(device, True)
         _threads = threads
     return tf, keras
+
+
+def device_of(devices: Sequence[T], place: int) -> list[T]:
+    """The device of the rank at `place` on its node: one, shared only where ranks are more than devices; none where there is none."""
+    return [devices[place % len(devices)]] if devices else []
 
 
 @contextlib.contextmanager
@@ -59,14 +74,32 @@ def _silence() -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
-def horovod(comm: Comm) -> Generator[Any, None, None]:
-    """Horovod's TensorFlow module, at work on `comm`; collective over it.
+def precision(keras: Any, policy: str) -> Generator[None, None, None]:
+    """Layers made in here compute in `policy` (Keras' name of it)."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def horovod(comm: Comm, timeline: Path | None = None) -> Generator[Any, None, None]:
+    """Horovod's TensorFlow module, at work on `comm`; collective over it. Rank 0 writes what it does to `timeline`.
+
+    Messages are cut by us (see reduction): Horovod must not put them together, so its fusion buffer is empty.
 
     Errors that all ranks raise together end Horovod in order; after a fault of one rank the whole job is aborted, and waiting for it here
     would hang.
     """
     import horovod.tensorflow as hvd
 
+    os.environ["HOROVOD_FUSION_THRESHOLD"] = "0"
+    os.environ.setdefault("HOROVOD_CYCLE_TIME", CYCLE_MS)
+    os.environ.pop("HOROVOD_TIMELINE", None)
+    if timeline is not None:  # on all ranks, which agree on it; rank 0 writes
+        os.environ["HOROVOD_TIMELINE"] = str(timeline)
     hvd.init(comm=comm)
     try:
         yield hvd

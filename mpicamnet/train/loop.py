@@ -1,51 +1,33 @@
 """The training loop, from top to bottom: the same for one rank and for many.
 
-A step: each rank takes its part of the next rows, finds the gradients of its mean loss; Horovod averages them over the ranks; all take the
-same step. So weights are the same on all ranks at all times, and rank 0 alone keeps, saves and judges.
+A step: each rank takes its part of the next rows and finds the gradients of its mean loss; they become one over the ranks; all take the same
+step. So weights are the same on all ranks at all times, and rank 0 alone saves and judges.
 """
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from ..config import Train
-from ..errors import UserError
+from ..errors import STOPPED, UserError
 from ..job import Job
-from ..ranks import Comm, fence, gather_rows
+from ..ranks import agree, fence
+from ..ranks.fence import as_error
 from ..ranks.signals import stopped
 from ..words import duration
 from . import checkpoint
 from .ahead import ahead
-from .auxiliary import whole_loss
 from .checkpoint import Arrays, Checkpoint, Progress, Row
-from .feed import Feed
-from .judge import Verdict, judge
+from .feed import Batch, Feed
+from .learner import Learner, arrays_of, assign, held_by_all, hold, tell_all
 from .order import Pace
 from .schedule import learning_rate
-
-JUDGED_AT_ONCE = 128  # validation rows per forward pass, whatever the number of ranks
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A network with its optimizer, and Horovod to keep it the same on all ranks of `comm`."""
-
-    model: Any
-    optimizer: Any
-    hvd: Any
-    comm: Comm
-
-
-def optimizer_of(train: Train, keras: Any) -> Any:
-    if train.optimizer == "adam":
-        return keras.optimizers.Adam(train.learning_rate)
-    return keras.optimizers.SGD(train.learning_rate, momentum=train.momentum, nesterov=True)
+from .step import Heard, forward_pass, train_step
+from .table import Table
+from .validate import validate
 
 
 def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val_rows: npt.NDArray[np.int64]) \
@@ -58,41 +40,50 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
     train, comm, clock = job.config.train, learner.comm, job.clock
     pace = Pace(len(rows), train.batch, comm.size)
     done, best = _begin(job, learner)
-    step_together, forward = train_step(learner), forward_pass(learner.model)
+    forward = forward_pass(learner.model)
     for epoch in range(done.epoch, train.epochs):
+        if checkpoint.out_of_patience(done.history, train.patience):
+            break
+        if epoch in (done.epoch, train.freeze) or train.compression == "dgc":
+            step_together = train_step(learner, epoch)
         begun = time.monotonic() - done.seconds
-        start = done.rows // pace.together
-        loss, loss_sum = 0.0, done.loss_sum if comm.rank == 0 else 0.0
+        start, loss_sum = done.rows // pace.together, done.loss_sum
         with ahead(feed.epoch(rows, pace, epoch, comm.rank, start)) as batches:
             for step in range(start, pace.steps):
-                with clock.phase("feed"), fence(comm, feed.table.path):
-                    _check_loss(loss, epoch, step)
-                    batch = next(batches)
-                if job.signals.any_stopped(comm):
-                    summed = comm.allreduce(loss_sum)
-                    taken = time.monotonic() - begun
-                    _save(job, learner, Progress(epoch, step * pace.together, summed, taken, done.history), best)
-                    raise stopped()
-                learner.optimizer.learning_rate = learning_rate(train, comm.size, epoch * pace.steps + step, pace.steps)
+                with clock.phase("feed"):
+                    batch, error = _next(batches, train.batch, feed.table, comm.rank)
+                rate = learning_rate(train, comm.size, epoch * pace.steps + step, pace.steps)
                 with clock.phase("step"):
-                    loss = float(step_together(batch.px, batch.label, batch.weight))
-                loss_sum += loss
+                    heard = step_together(batch, rate, failed=error is not None, stop=job.signals.caught != 0)
+                if heard.failed:
+                    agree(comm, error)
+                if not math.isfinite(heard.loss):
+                    agree(comm, _not_finite(heard, batch, feed.table, f"epoch {epoch + 1}, step {step}, rank {comm.rank}"))
+                loss_sum += heard.loss
                 clock.count("step", len(batch.rows), batch.px.nbytes)
-        with fence(comm):
-            _check_loss(loss, epoch, pace.steps)
-        mean_loss = comm.allreduce(loss_sum) / (pace.steps * comm.size)
-        with clock.phase("validate"):
-            verdict = validate(comm, forward, feed, val_rows)
-        if comm.rank == 0 and verdict is not None:
-            row = Row(epoch + 1, mean_loss, verdict.loss, verdict.auc, verdict.accuracy, time.monotonic() - begun)
+                if heard.stop:
+                    done = Progress(epoch, (step + 1) * pace.together, loss_sum, time.monotonic() - begun, done.history)
+                    _save(job, learner, done, best)
+                    raise stopped()
+        try:
+            with clock.phase("validate"):
+                verdict = validate(comm, job.signals, forward, feed, val_rows)
+        except UserError as e:  # on all ranks alike
+            if e.code == STOPPED:
+                done = Progress(epoch, pace.steps * pace.together, loss_sum, time.monotonic() - begun, done.history)
+                _save(job, learner, done, best)
+            raise
+        row: Row | None = None
+        if verdict is not None:
+            row = Row(epoch + 1, loss_sum / pace.steps, verdict.loss, verdict.auc, verdict.accuracy, time.monotonic() - begun)
             _say(job, row, pace)
-            done = Progress(epoch + 1, history=[*done.history, row])
-            if checkpoint.kept(done.history) is row:
-                best = _arrays(learner.model.variables)
-        else:
-            done = Progress(epoch + 1)
+        done = Progress(epoch + 1, history=[*done.history, comm.bcast(row, root=0)])
+        if comm.rank == 0 and checkpoint.kept(done.history) is done.history[-1]:
+            best = arrays_of(learner.model.variables)
         with clock.phase("save"):
             _save(job, learner, done, best)
+    if len(done.history) < train.epochs:
+        job.log.say(f"  no better epoch in {train.patience}: training ends here")
     return best, done.history
 
 
@@ -106,89 +97,41 @@ def _begin(job: Job, learner: Learner) -> tuple[Progress, Arrays]:
             if why:
                 job.log.say(f"  {why}")
             if state is not None:
-                _assign(learner.model.variables, state.model)
-                _assign(learner.optimizer.variables, state.optimizer)
+                assign(learner.model.variables, state.model)
+                assign(learner.optimizer.variables, state.optimizer)
                 p = state.progress
                 job.log.say(f"  going on from train/last: epoch {min(p.epoch + 1, job.config.train.epochs)}, {p.rows:,} rows of it seen")
-    learner.hvd.broadcast_variables([v.value for v in learner.model.variables + learner.optimizer.variables], root_rank=0)
+    tell_all(learner)
+    hold(learner, state.held if state is not None else [])
     progress: Progress = comm.bcast(state.progress if state is not None else Progress(), root=0)
     return progress, state.best if state is not None else []
 
 
-def train_step(learner: Learner) -> Callable[..., Any]:
-    """step(px, label, weight) -> this rank's loss before the step; collective over the ranks of Horovod."""
-    import tensorflow as tf
-
-    gradients = averaged_gradients(learner)
-
-    @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def step(px: Any, label: Any, weight: Any) -> Any:
-        loss, grads = gradients(px, label, weight)
-        learner.optimizer.apply_gradients(zip(grads, learner.model.trainable_variables, strict=True))
-        return loss
-
-    return step  # type: ignore[no-any-return]
+def _next(batches: Iterator[Batch], many: int, table: Table, rank: int) -> tuple[Batch, Exception | None]:
+    """The next batch; where it cannot be had, an empty one and why: this rank takes the step with the others, who hear of it there."""
+    try:
+        return next(batches), None
+    except Exception as e:
+        nothing = np.zeros(many, np.float32)
+        px = np.zeros((many, table.patch, table.patch, 3), np.uint8)
+        return Batch(px, nothing, nothing, np.zeros(0, np.int64)), as_error(e, table.path, rank)
 
 
-def averaged_gradients(learner: Learner) -> Callable[..., tuple[Any, list[Any]]]:
-    """f(px, label, weight) -> this rank's mean loss, and the gradients of the mean over all ranks; collective.
-
-    Keras variables hide the TensorFlow ones that Horovod needs: `.value` is these. One group: all gradients travel in one reduction, so
-    that the order of its sums is the same in every run.
-    """
-    import tensorflow as tf
-
-    weights = [v.value for v in learner.model.trainable_variables]
-
-    def gradients(px: Any, label: Any, weight: Any) -> tuple[Any, list[Any]]:
-        with tf.GradientTape() as tape:
-            logits = learner.model(tf.cast(px, tf.float32), training=True)
-            loss = whole_loss(lambda z: tf.reduce_mean(weight * tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=z)), logits)
-        tape = learner.hvd.DistributedGradientTape(tape, op=learner.hvd.Average, num_groups=1)
-        return loss, tape.gradient(loss, weights)
-
-    return gradients
-
-
-def forward_pass(model: Any) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
-    """f(px uint8 (n, p, p, 3)) -> logits float32 (n,)."""
-    import tensorflow as tf
-
-    @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def forward(px: Any) -> Any:
-        return model(tf.cast(px, tf.float32), training=False)[:, 0]
-
-    return lambda px: np.asarray(forward(px), np.float32)
-
-
-def validate(comm: Comm, forward: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]], feed: Feed, rows: npt.NDArray[np.int64]) \
-        -> Verdict | None:
-    """How the network judges `rows`, on rank 0; collective. Batches are cut before they are shared out: the ranks change no logit."""
-    batches = -(-len(rows) // JUDGED_AT_ONCE)
-    first, last = (batches * r // comm.size * JUDGED_AT_ONCE for r in (comm.rank, comm.rank + 1))
-    logits = [np.zeros(0, np.float32)]
-    with fence(comm, feed.table.path), ahead(feed.in_order(rows[first:last], JUDGED_AT_ONCE)) as mine:
-        logits += [forward(batch.px)[batch.weight > 0] for batch in mine]
-    every = gather_rows(comm, np.concatenate(logits))
-    verdict: Verdict | None = None
-    with fence(comm):
-        if every is not None:
-            if not np.isfinite(every).all():
-                raise UserError("the network says nothing finite of the validation rows", "", "lower `train.learning_rate`")
-            label = feed.table.label[rows]
-            verdict = judge(every, label, feed.weights[label])
-    return verdict
-
-
-def _check_loss(loss: float, epoch: int, step: int) -> None:
-    if not math.isfinite(loss):
-        raise UserError(f"the loss is {loss}", f"epoch {epoch + 1}, step {step}", "lower `train.learning_rate`, or look at these rows")
+def _not_finite(heard: Heard, batch: Batch, table: Table, where: str) -> UserError | None:
+    """The error of a rank whose own loss is not a number; names the rows."""
+    if math.isfinite(heard.own):
+        return None
+    rows = "; ".join(f"slide {table.slides[s].name}: " + ", ".join(f"{row} at ({table.xy[row, 0]}, {table.xy[row, 1]})" for row in
+                                                                  np.unique(batch.rows[table.slide[batch.rows] == s]))
+                     for s in np.unique(table.slide[batch.rows]))
+    return UserError(f"the loss is {heard.own}", f"{where}, rows of patches.h5 {rows}", "lower `train.learning_rate`, or look at these rows")
 
 
 def _save(job: Job, learner: Learner, done: Progress, best: Arrays) -> None:
+    held = held_by_all(learner)
     with fence(learner.comm, job.work / "train"):
         if learner.comm.rank == 0:
-            state = Checkpoint(done, _arrays(learner.model.variables), _arrays(learner.optimizer.variables), best)
+            state = Checkpoint(done, arrays_of(learner.model.variables), arrays_of(learner.optimizer.variables), best, held)
             checkpoint.save(job.work / "train", job.digest, state)
 
 
@@ -196,12 +139,3 @@ def _say(job: Job, row: Row, pace: Pace) -> None:
     rate = pace.steps * pace.together / max(row.seconds, 1e-9)
     job.log.say(f"  epoch {row.epoch} of {job.config.train.epochs}: loss {row.loss:.4f}; validation loss {row.val_loss:.4f}, "
                 f"AUC {row.val_auc:.4f}, accuracy {row.val_accuracy:.3f}; {duration(row.seconds)}, {rate:,.0f} patches/s")
-
-
-def _arrays(variables: list[Any]) -> Arrays:
-    return [np.array(v.numpy()) for v in variables]
-
-
-def _assign(variables: list[Any], arrays: Arrays) -> None:
-    for v, a in zip(variables, arrays, strict=True):
-        v.assign(a)

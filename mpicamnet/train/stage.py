@@ -17,12 +17,14 @@ from ..ranks import Comm, agree, fence, wait_asleep
 from ..ranks.fence import RankFault
 from . import checkpoint
 from .curves import write_curves, write_history
-from .engine import horovod, start_tensorflow
+from .engine import horovod, precision, start_tensorflow
 from .feed import Feed
-from .loop import Learner, fit, optimizer_of
+from .learner import assign, learner_of
+from .loop import fit
 from .model_file import Card, config_digest, save_model
 from .source import open_source
 from .split import parts_of
+from .sync_batchnorm import ordinary, synchronised
 from .table import Table, class_weights, read_table, training_rows
 from .weights import first_weights, load_weights
 from .zoo import NETWORKS
@@ -83,30 +85,34 @@ def _make_way(job: Job) -> None:
 
 
 def _train(job: Job, plan: Plan, comm: Comm) -> None:
-    config, folder = job.config, job.work / "train"
+    config, train, folder = job.config, job.config.train, job.work / "train"
     with fence(comm):
-        _, keras = start_tensorflow(config.train.threads)
-    with horovod(comm) as hvd:
+        _, keras = start_tensorflow(train.threads, job.comms.node.rank)
+    timeline = folder / "timeline.json.partial" if train.timeline else None
+    with horovod(comm, timeline) as hvd:
         with fence(comm):
             keras.utils.set_random_seed(config.seed % 2**32)
-            network = NETWORKS[config.train.model]
-            model = network.build(plan.table.patch)
+            network = NETWORKS[train.model]
+            with precision(keras, train.precision):
+                model = network.build(plan.table.patch)
             if plan.start is not None and comm.rank == 0:  # the others get them from it: `fit` makes all ranks alike
                 job.log.say(f"  starting from {plan.start}: {load_weights(model, plan.start)}")
-            trained = network.trained(model)
-            optimizer = optimizer_of(config.train, keras)
-            optimizer.build(trained.trainable_variables)
+            model = synchronised(model) if train.sync_batchnorm else model
+            learner = learner_of(train, network.trained(model), keras, hvd, comm)
             source = open_source(plan.table, config, job.records)
-        feed = Feed(plan.table, source, plan.weights, config.seed, config.train.augment)
+        feed = Feed(plan.table, source, plan.weights, config.seed, train.augment)
         with source:
-            best, history = fit(job, Learner(trained, optimizer, hvd, comm), feed, plan.rows, plan.val_rows)
+            best, history = fit(job, learner, feed, plan.rows, plan.val_rows)
         with job.clock.phase("save"), fence(comm, folder):
             if comm.rank == 0:
-                for variable, value in zip(trained.variables, best, strict=True):
-                    variable.assign(value)
+                assign(learner.model.variables, best)
                 write_history(folder / "history.csv", history)
-                write_curves(folder / "curves.png", history, f"{config.train.model}, {plan.table.patch} px")
-                save_model(folder / "model.keras", model, _card(job, plan.table), cfg.as_dict(config), job.digest)
+                write_curves(folder / "curves.png", history, f"{train.model}, {plan.table.patch} px")
+                plain = train.precision == "float32" and not train.sync_batchnorm
+                save_model(folder / "model.keras", model if plain else ordinary(model), _card(job, plan.table), cfg.as_dict(config), job.digest)
+    with fence(comm, folder):
+        if comm.rank == 0 and timeline is not None:  # Horovod closes it when it ends
+            timeline.replace(folder / "timeline.json")
 
 
 def _card(job: Job, table: Table) -> Card:

@@ -42,6 +42,10 @@ def test_variables_and_home_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (GOOD + "stride: 4", ["unknown key `stride`", "`extract.stride`"]),
     ("work: out\ndata:\n  root: s\n  patch: big", ["`data.patch` must be a whole number", '"big"', "line 4"]),
     (GOOD + "train: {epochs: 0}", ["`train.epochs` is 0", "at least 1"]),
+    (GOOD + "train: {batch: 32, accumulate: 5}", ["`train.batch` (32) cannot be divided", "`train.accumulate` (5)"]),
+    (GOOD + "train: {compression: dgc, optimizer: adam}", ["`train.compression` is dgc", "sgd alone"]),
+    (GOOD + "train: {compression: dgc, precision: mixed_float16}", ["dgc", "mixed_float16"]),
+    (GOOD + "train: {compression: fp16, reduce: adasum}", ["`train.reduce` is adasum", "keep one"]),
     (GOOD + "extract: {sampling: densely}", ["`extract.sampling`", "did you mean `dense`", "`random`"]),
     (GOOD + "label: {tumor_min: 0.2, normal_max: 0.3}", ["`label.normal_max`", "both classes"]),
     ("data: {root: s}", ["`work` is missing"]),
@@ -72,6 +76,15 @@ def test_a_digest_depends_on_its_keys_and_inputs_and_on_nothing_else(tmp_path: P
     assert cfg.digest(c, keys) == cfg.digest(other, keys)
     assert cfg.digest(c, (*keys, "train")) != cfg.digest(other, (*keys, "train"))
     assert cfg.digest(c, keys) != cfg.digest(c, keys, "input")
+
+
+def test_training_depends_on_all_its_keys_but_those_that_change_no_result(tmp_path: Path) -> None:
+    from mpicamnet.stages import BY_NAME
+
+    plain, keys = cfg.load(written(tmp_path, GOOD)), BY_NAME["train"].keys
+    for change, other in (("train.threads=2", False), ("train.timeline=true", False), ("train.fusion_mb=1", False), ("train.loss=focal", True),
+                          ("train.compression=fp16", True), ("train.freeze=1", True), ("train.sync_batchnorm=true", True)):
+        assert (cfg.digest(plain, keys) != cfg.digest(cfg.load(written(tmp_path, GOOD), [change]), keys)) is other, change
 
 
 def test_the_whole_config_as_yaml_reads_back_to_the_same(tmp_path: Path) -> None:

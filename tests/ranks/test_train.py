@@ -3,7 +3,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
+import os
+import re
 import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,7 @@ from mpicamnet.config import Config, Data, Split, Train
 from mpicamnet.errors import UserError
 from mpicamnet.job import Job
 from mpicamnet.ranks import Clock, Communicators, Log, Signals
-from tests.launch import on_ranks
+from tests.launch import begin, end, on_ranks
 
 SIDE = 16
 
@@ -105,42 +110,53 @@ def test_outputs_are_there_and_whole(undisturbed: list[dict[str, Any]], work: Pa
     assert (card.patch, card.mpp, card.channels, card.classes) == (SIDE, 1.0, "RGB", ("normal", "tumour"))
 
 
-def interrupted(comms: Communicators, work: str, cuts: list[int]) -> list[list[str]]:
-    """For each number of steps: train with a signal to the last rank after as many, and then to the end."""
-    return [_interrupted(comms, work, f"cut{steps}", steps) for steps in cuts]
+VARIANTS: dict[str, dict[str, Any]] = {  # each with the places at which it is stopped: steps or validations since its start
+    "plain": {},
+    "frozen": {"accumulate": 2, "optimizer": "adamw", "freeze": 1},
+    "compressed": {"compression": "dgc", "optimizer": "sgd", "learning_rate": 0.01, "dgc_sparsity": 0.9, "dgc_warmup": 1},
+    "half": {"precision": "mixed_float16", "patience": 1, "epochs": 4},
+}
 
 
-def _interrupted(comms: Communicators, work: str, name: str, steps: int) -> list[str]:
-    from mpicamnet.ranks.signals import Signals as Caught
-    from mpicamnet.train import stage
+def interrupted(comms: Communicators, work: str, variant: str, cuts: list[list[Any]]) -> list[list[str]]:
+    """A run of the variant that is left alone, and for each cut one that the last rank is asked to stop there, and that then goes on to its end."""
+    from mpicamnet.train import loop, stage
 
-    order = job(comms, work, name)
-    asked = 0
+    how, outcomes = VARIANTS[variant], []
+    originals = loop.learning_rate, loop.validate  # called once per step, and once per epoch
+    for i, cut in enumerate([["", 0], *cuts]):
+        order, done = job(comms, work, f"{variant}{i}", **how), {"step": 0, "validation": 0}
 
-    def any_stopped(self: Caught, comm: Any) -> bool:
-        nonlocal asked
-        asked += 1
-        if asked == steps and comm.rank == comm.size - 1:
-            self.caught = signal.SIGTERM
-        return original(self, comm)
+        def reach(kind: str, order: Job = order, done: dict[str, int] = done, cut: list[Any] = cut) -> None:
+            done[kind] += 1
+            if [kind, done[kind]] == cut and comms.world.rank == comms.world.size - 1:
+                order.signals.caught = signal.SIGTERM
 
-    original = Caught.any_stopped
-    Caught.any_stopped = any_stopped  # type: ignore[method-assign]
-    said = ""
-    try:
-        stage.run(order)
-    except UserError as e:
-        said = f"{e.code} {e}"
-    assert not (order.work / "train" / "model.keras").exists()
-    Caught.any_stopped = original  # type: ignore[method-assign]
-    stage.run(job(comms, work, name))
-    return [said, final_weights(order.work), last_checkpoint(order.work)]
+        loop.learning_rate = lambda *args, reach=reach: (reach("step"), originals[0](*args))[1]  # type: ignore[func-returns-value]
+        loop.validate = lambda *args, reach=reach: (reach("validation"), originals[1](*args))[1]  # type: ignore[func-returns-value]
+        said = ""
+        try:
+            stage.run(order)
+        except UserError as e:
+            said = f"{e.code} {e}"
+            assert not (order.work / "train" / "model.keras").exists()
+        loop.learning_rate, loop.validate = originals
+        if said:
+            stage.run(job(comms, work, f"{variant}{i}", **how))
+        epochs = len((order.work / "train" / "history.csv").read_text().splitlines()) - 1
+        outcomes.append([said, final_weights(order.work), last_checkpoint(order.work), str(epochs)])
+    return outcomes
 
 
-def test_a_run_that_was_stopped_and_goes_on_ends_with_the_same_bits(undisturbed: list[dict[str, Any]], work: Path) -> None:
-    outcomes = on_ranks(2, interrupted, str(work), [3, 7], timeout=240)  # in the first epoch, and in the second: each has 4 or 5 steps
-    expected = ["75 stopped by a signal: run again: it goes on from here", undisturbed[0]["kept"], undisturbed[0]["last"]]
-    assert outcomes == [[expected] * 2] * 2
+@pytest.mark.parametrize(("variant", "cuts"), [
+    ("plain", [["step", 3], ["step", 7], ["validation", 1], ["validation", 2]]), ("frozen", [["step", 3], ["step", 7]]),
+    ("compressed", [["step", 3], ["step", 7]]), ("half", [["step", 7]]),
+])
+def test_a_run_that_was_stopped_and_goes_on_ends_with_the_same_bits(work: Path, variant: str, cuts: list[list[Any]]) -> None:
+    """Each epoch has 4 steps on two ranks."""
+    for outcomes in on_ranks(2, interrupted, str(work), variant, cuts, timeout=400):
+        _, *whole = outcomes[0]
+        assert outcomes[1:] == [["75 stopped by a signal: run again: it goes on from here", *whole]] * len(cuts)
 
 
 def again(comms: Communicators, work: str, name: str) -> list[Any]:
@@ -160,7 +176,8 @@ def test_a_finished_model_wanted_anew_is_trained_from_the_start(undisturbed: lis
 def gradients(comms: Communicators, batch: int) -> list[list[float]]:
     """Gradients of 16 rows, `batch` on each rank, as all ranks see them."""
     from mpicamnet.train.engine import horovod, start_tensorflow
-    from mpicamnet.train.loop import Learner, averaged_gradients
+    from mpicamnet.train.learner import Learner
+    from mpicamnet.train.step import averaged_gradients
     from mpicamnet.train.zoo import NETWORKS
 
     tf, keras = start_tensorflow(1)
@@ -208,3 +225,89 @@ def test_a_bad_split_is_told_to_all_ranks_before_any_epoch(work: Path) -> None:
     assert outcomes[0] == outcomes[1]
     for text, words in zip(outcomes[0], ["no split is given", "centre 9", "centre 1 is in train and in val"], strict=True):
         assert text.startswith("2 ") and words in text
+
+
+def gone_wrong(comms: Communicators, work: str, name: str, wrong: str) -> list[str]:
+    """Train where row 30 weighs nothing that is a number, or cannot be read; tell the error."""
+    from mpicamnet.train import stage
+    from mpicamnet.train.feed import Feed
+
+    original = Feed._batch
+
+    def batch(self: Feed, rows: Any) -> Any:
+        made = original(self, rows)
+        if 30 in rows and wrong == "unreadable":
+            raise OSError(5, "Input/output error")
+        made.weight[rows == 30] = np.nan
+        return made
+
+    Feed._batch = batch  # type: ignore[method-assign]
+    order = job(comms, work, name)
+    try:
+        stage.run(order)
+    except UserError as e:
+        return [f"{e.code} {e}", str(sorted(p.name for p in (order.work / "train").iterdir()))]
+    return []
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_the_rows(work: Path) -> None:
+    with h5py.File(work / "patches.h5") as f:
+        label = f["label"][:]
+    assert label[30] >= 0, "row 30 must train"
+    told = on_ranks(2, gone_wrong, str(work), "nan", "nan", timeout=180)
+    assert told[0] == told[1]
+    found = re.fullmatch(r"2 the loss is nan: epoch 1, step (\d), rank (\d), rows of patches.h5 (.*): lower `train.learning_rate`, or look at these rows",
+                         told[0][0])
+    assert found is not None, told[0][0]
+    assert re.search(r"slide a: ([^;]*, )?30 at \(0, 0\)", found[3])
+    assert len(re.findall(r" at \(", found[3])) == 8  # the batch of one rank
+    assert told[0][1] == "[]"  # no model, no checkpoint
+
+
+def test_a_row_that_cannot_be_read_is_told_to_all_ranks(work: Path) -> None:
+    told = on_ranks(2, gone_wrong, str(work), "unreadable", "unreadable", timeout=180)
+    assert told[0] == told[1]
+    assert told[0][0].startswith("74 input/output error: ") and "patches.h5" in told[0][0]
+
+
+def timed(comms: Communicators, work: str) -> int:
+    from mpicamnet.train import stage
+
+    order = job(comms, work, "timed", epochs=1, timeline=True, fusion_mb=0)
+    stage.run(order)
+    events = json.loads((order.work / "train" / "timeline.json").read_text())
+    return len({e["args"]["name"] for e in events if e.get("name") == "process_name" and "gradients" in e["args"].get("name", "")})
+
+
+def test_the_timeline_shows_each_message(work: Path) -> None:
+    assert on_ranks(2, timed, str(work), timeout=120)[0] == 16  # of camnet_small: 4 convolutions, 3 normalisations and the logit have two variables each
+
+
+def endless(comms: Communicators, work: str, name: str) -> None:
+    from mpicamnet.train import stage
+
+    stage.run(job(comms, work, name, epochs=10_000))
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_is_killed_ends_the_job_and_is_named(work: Path, victim: int) -> None:
+    code = ("import mpicamnet.ranks as r; from tests.ranks.test_train import endless; comms = r.start(); "
+            "print('PID', comms.world.rank, __import__('os').getpid(), flush=True); "
+            f"endless(comms, {str(work)!r}, 'endless{victim}')")
+    p = begin(2, sys.executable, "-c", code)
+    try:
+        assert p.stdout is not None
+        pids = dict(line.split()[1:] for line in (p.stdout.readline(), p.stdout.readline()))
+        last = work / f"endless{victim}" / "train" / "last" / "checkpoint.npz"
+        give_up = time.monotonic() + 120
+        while not last.exists() and time.monotonic() < give_up:  # an epoch has ended: it is at work
+            time.sleep(0.2)
+        assert last.exists()
+        os.kill(int(pids[str(victim)]), signal.SIGKILL)
+        ended = end(p, 60)
+    finally:
+        if p.poll() is None:
+            os.killpg(p.pid, signal.SIGKILL)
+    assert ended.returncode != 0
+    assert re.search(rf"process rank {victim} .*exited on signal 9", ended.stderr), ended.stderr
+    assert not (work / f"endless{victim}" / "train" / "model.keras").exists()

@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mpicamnet.config import Train
 from mpicamnet.errors import UserError
 from mpicamnet.stages import recorded
 from mpicamnet.train import NETWORKS, Card, load_model, read_card
 from mpicamnet.train.checkpoint import Checkpoint, Progress, Row, load, save
 from mpicamnet.train.engine import start_tensorflow
 from mpicamnet.train.judge import judge
-from mpicamnet.train.loop import forward_pass
 from mpicamnet.train.model_file import save_model
-from mpicamnet.train.schedule import learning_rate
+from mpicamnet.train.step import forward_pass
 
 CARD = Card("camnet_small", 96, 0.972, 0, "RGB", "px / 127.5 - 1", "logit", ("normal", "tumour"))
 
@@ -61,16 +59,6 @@ def test_a_checkpoint_comes_back_as_it_was_and_only_for_its_own_digest(tmp_path:
     assert back.progress == state.progress
     assert (back.model[0] == state.model[0]).all() and back.optimizer[0] == 4 and back.best == []
     assert load(tmp_path, "other") == (None, "train/last was made with another config or other patches: training begins anew")
-
-
-def test_the_step_size_grows_with_the_ranks_after_a_warm_up() -> None:
-    train = Train(learning_rate=0.1, warmup=1.0, epochs=3, schedule="cosine")
-    rates = [learning_rate(train, 4, step, 10) for step in range(30)]
-    assert rates[9] == pytest.approx(0.4)  # 4 ranks: 4 x 0.1 at the end of the first epoch
-    assert all(a < b for a, b in zip(rates[:9], rates[1:10], strict=True))
-    assert rates[20] == pytest.approx(0.4 * (0.01 + 0.99 / 2))  # half way down the cosine
-    assert rates[29] < 0.01
-    assert learning_rate(Train(learning_rate=0.1, warmup=0), 2, 500, 10) == pytest.approx(0.2)
 
 
 def test_the_verdict_is_over_the_whole_set_and_equals_scikit_learn() -> None:
