@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import Train
-from ..errors import UserError
+from ..errors import STOPPED, UserError
 from ..job import Job
-from ..ranks import Comm, fence, gather_rows
+from ..ranks import Comm, Signals, fence
 from ..ranks.signals import stopped
 from ..words import duration
 from . import checkpoint
@@ -25,10 +25,10 @@ from .ahead import ahead
 from .checkpoint import Arrays, Checkpoint, Progress, Row
 from .feed import Feed
 from .judge import Verdict, judge
-from .order import Pace
+from .mining import with_hard_rows
+from .order import Order, Pace
 from .schedule import learning_rate
-
-JUDGED_AT_ONCE = 128  # validation rows per forward pass, whatever the number of ranks
+from .scoring import Forward, logits_of
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,23 @@ def optimizer_of(train: Train, keras: Any) -> Any:
     return keras.optimizers.SGD(train.learning_rate, momentum=train.momentum, nesterov=True)
 
 
-def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val_rows: npt.NDArray[np.int64]) \
+def fit(job: Job, learner: Learner, feed: Feed, order: Order, val_rows: npt.NDArray[np.int64]) \
         -> tuple[Arrays, list[Row]]:
-    """Train over `rows` for `train.epochs`, judging on `val_rows` after each; collective over `learner.comm`.
+    """Train over `order` for `train.epochs`, judging on `val_rows` after each; collective over `learner.comm`.
 
     Goes on from the checkpoint that an earlier run left. Returns, on rank 0, the model's variables where it judged best, and the history;
     on other ranks nothing of use. Raises `stopped()` on all ranks after a signal to any, with the checkpoint saved.
     """
     train, comm, clock = job.config.train, learner.comm, job.clock
-    pace = Pace(len(rows), train.batch, comm.size)
+    pace = Pace(len(order), train.batch, comm.size)
     done, best = _begin(job, learner)
     step_together, forward = train_step(learner), forward_pass(learner.model)
     for epoch in range(done.epoch, train.epochs):
         begun = time.monotonic() - done.seconds
         start = done.rows // pace.together
+        order = with_hard_rows(job, comm, forward, feed, order, epoch, begun=done.rows > 0)
         loss, loss_sum = 0.0, done.loss_sum if comm.rank == 0 else 0.0
-        with ahead(feed.epoch(rows, pace, epoch, comm.rank, start)) as batches:
+        with ahead(feed.epoch(order, pace, epoch, comm.rank, start)) as batches:
             for step in range(start, pace.steps):
                 with clock.phase("feed"), fence(comm, feed.table.path):
                     _check_loss(loss, epoch, step)
@@ -80,8 +81,14 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
         with fence(comm):
             _check_loss(loss, epoch, pace.steps)
         mean_loss = comm.allreduce(loss_sum) / (pace.steps * comm.size)
-        with clock.phase("validate"):
-            verdict = validate(comm, forward, feed, val_rows)
+        try:
+            with clock.phase("validate"):
+                verdict = validate(comm, job.signals, forward, feed, val_rows)
+        except UserError as e:  # on all ranks alike
+            if e.code == STOPPED:
+                summed, taken = comm.allreduce(loss_sum), time.monotonic() - begun
+                _save(job, learner, Progress(epoch, pace.steps * pace.together, summed, taken, done.history), best)
+            raise
         if comm.rank == 0 and verdict is not None:
             row = Row(epoch + 1, mean_loss, verdict.loss, verdict.auc, verdict.accuracy, time.monotonic() - begun)
             _say(job, row, pace)
@@ -149,7 +156,7 @@ def averaged_gradients(learner: Learner) -> Callable[..., tuple[Any, list[Any]]]
     return gradients
 
 
-def forward_pass(model: Any) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+def forward_pass(model: Any) -> Forward:
     """f(px uint8 (n, p, p, 3)) -> logits float32 (n,)."""
     import tensorflow as tf
 
@@ -160,15 +167,9 @@ def forward_pass(model: Any) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np
     return lambda px: np.asarray(forward(px), np.float32)
 
 
-def validate(comm: Comm, forward: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]], feed: Feed, rows: npt.NDArray[np.int64]) \
-        -> Verdict | None:
-    """How the network judges `rows`, on rank 0; collective. Batches are cut before they are shared out: the ranks change no logit."""
-    batches = -(-len(rows) // JUDGED_AT_ONCE)
-    first, last = (batches * r // comm.size * JUDGED_AT_ONCE for r in (comm.rank, comm.rank + 1))
-    logits = [np.zeros(0, np.float32)]
-    with fence(comm, feed.table.path), ahead(feed.in_order(rows[first:last], JUDGED_AT_ONCE)) as mine:
-        logits += [forward(batch.px)[batch.weight > 0] for batch in mine]
-    every = gather_rows(comm, np.concatenate(logits))
+def validate(comm: Comm, signals: Signals, forward: Forward, feed: Feed, rows: npt.NDArray[np.int64]) -> Verdict | None:
+    """How the network judges `rows`, on rank 0; collective."""
+    every = logits_of(comm, signals, forward, feed, rows)
     verdict: Verdict | None = None
     with fence(comm):
         if every is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
+from .stain import AS_THEY_ARE, Stain
 
 MEMBER = "mpicamnet.json"
 SCHEMA = "mpicamnet.model/1"
@@ -23,7 +24,8 @@ class Card:
     """How a network must be fed, and what comes out.
 
     `patch`: side, px. `mpp`: um per px, None where the slides did not say. `level`: pyramid level, where `mpp` was not asked for.
-    `channels`: order. `normaliser`: in words; it is the network's first layer: px go in as they are, 0 to 255. `output`: of `classes[1]`.
+    `channels`: order. `normaliser`: in words; it is the network's first layer: px go in 0 to 255. `output`: of `classes[1]`. `stain`: what
+    `stain.normalised` must do to px before.
     """
 
     model: str
@@ -34,6 +36,7 @@ class Card:
     normaliser: str
     output: str
     classes: tuple[str, str]
+    stain: Stain = AS_THEY_ARE
 
 
 def weights_digest(weights: list[npt.NDArray[Any]]) -> str:
@@ -63,7 +66,8 @@ def save_model(path: Path, model: Any, card: Card, config: dict[str, Any], confi
 def read_card(path: Path) -> tuple[Card, str]:
     """How the network in a file must be fed, and its content digest; raises UserError where the file does not say."""
     said = _said(path)
-    feed = {**said["feed"], "classes": tuple(said["feed"]["classes"])}
+    stain = said["feed"]["stain"]
+    feed = {**said["feed"], "classes": tuple(said["feed"]["classes"]), "stain": Stain(stain["method"], tuple(map(tuple, stain["reference"])))}
     return Card(**feed), str(said["content_digest"])
 
 
