@@ -108,6 +108,23 @@ class Extract:
 
 
 @dataclass(frozen=True)
+class Augment:
+    flips: bool = key("the eight flips and rotations", True)
+    stain: float = key("haematoxylin, eosin and residual: each times 1 +- this, plus +- this, in decadic optical density", 0.05, low=0, high=1)
+    brightness: float = key("added: up to +- this share of the full range", 0.1, low=0, high=1)
+    contrast: float = key("distance from the channel's mean: times 1 +- this", 0.1, low=0, high=1)
+    hue: float = key("turned by up to +- this share of the circle", 0.02, low=0, high=0.5)
+    saturation: float = key("times 1 +- this", 0.1, low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Mining:
+    after: int | None = key("epochs after which the normal rows are scored, once [null: never]", None, low=1)
+    threshold: float = key("a normal row is a false positive above this probability of tumour", 0.5, low=0, high=1)
+    boost: int = key("how many times as often as other normal rows these are taken from then on; an epoch stays as long as it was", 4, low=2)
+
+
+@dataclass(frozen=True)
 class Train:
     model: Literal["camnet_small", "resnet50", "resnet101", "googlenet", "inception_v3", "densenet121", "inception_resnet_v2",
                    "efficientnet_lite0"] = key("network; camnet_small is for CPUs", "camnet_small")
@@ -119,8 +136,8 @@ class Train:
     schedule: Literal["constant", "step", "cosine"] = key(
         "step size after the warm-up: constant; falling by a factor every few epochs; along half a cosine to a hundredth", "constant")
     warmup: float = key("epochs over which the step size rises to its full height", 0.5, low=0)
-    balance: Literal["none", "weights"] = key("weights: both classes count the same in the loss, however many rows they have", "weights")
-    augment: bool = key("the eight flips and rotations, drawn by row and epoch", True)
+    balance: Literal["none", "oversample", "weights"] = key(
+        "weights: both classes count the same in the loss, however many rows they have; oversample: rows of the rarer class are taken several times", "weights")
     ranks: int | None = key("ranks that train [null: one per device where there are devices, else all]", None, low=1)
     threads: int = key("CPU threads per rank", 1, low=1)
     weights: str = key("what the network starts from: none, imagenet, or the path of a .keras, .weights.h5 or .h5 file", "none", path=True,
@@ -148,6 +165,14 @@ class Train:
     sync_batchnorm: bool = key("batch normalisation over the rows of all ranks, not of each alone", False)
     timeline: bool = key("write what Horovod did and when to train/timeline.json (for chrome://tracing)", False)
     patience: int | None = key("stop after this many epochs without a better one [null: never]", None, low=1)
+    run: int = key("rows that stand together in patches.h5 and are read at one go (1: every row by itself)", 8, low=1)
+    pool: int = key("runs that are mixed with each other; a rank holds run x pool rows, over the number of ranks, twice. Best a multiple of batch x ranks",
+                    128, low=1)
+    readers: int = key("threads per rank that prepare px, besides the one that reads them", 1, low=1)
+    stain: Literal["none", "reinhard", "macenko"] = key(
+        "bring each patch's colours to a stored reference: mean and spread in L*a*b*, or its two stains; the model asks for the same in inference", "none")
+    augment: Augment = key("how a row's look changes from epoch to epoch, drawn by row and epoch; 0: not", Augment())
+    mining: Mining = key("hard negatives: normal rows that are called tumour are taken more often", Mining())
 
 
 @dataclass(frozen=True)
@@ -409,6 +434,9 @@ def _check(config: Config, where: Path) -> None:
     if config.tissue.method == "fixed" and config.tissue.threshold is None:
         raise UserError("`tissue.threshold` is missing", where, "method fixed needs it")
     _check_train(config.train, where)
+    if config.train.mining.after is not None and config.train.mining.after >= config.train.epochs:
+        raise UserError(f"`train.mining.after` is {config.train.mining.after}, and `train.epochs` {config.train.epochs}", where,
+                        "no epoch is left to train on what is mined")
     if s.fractions is not None and (len(s.fractions) != 3 or min(s.fractions) < 0 or abs(sum(s.fractions) - 1) > 1e-6):
         raise UserError("`data.split.fractions` must be three shares that sum to 1", where, "e.g. [0.7, 0.1, 0.2]")
     if s.fractions is not None and any((s.train, s.val, s.test)):

@@ -34,7 +34,7 @@ _EXTRACT = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "tiss
             "extract.block", "extract.white", "extract.black", "extract.storage", "extract.jpeg_quality")
 _INFER = ("data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.white", "extract.black", "extract.block")
 # what is in weights_dir is known by its hash
-_NO_RESULT = ("threads", "fusion_mb", "timeline", "weights_dir")
+_NO_RESULT = ("threads", "readers", "fusion_mb", "timeline", "weights_dir")
 _TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.name not in _NO_RESULT)
 
 STAGES = (

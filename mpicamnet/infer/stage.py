@@ -25,7 +25,7 @@ from ..patches.units import unit_rows, units_of
 from ..ranks import Comm, Progress, Rounds, agree, fence, gather_rows, wait_asleep
 from ..ranks.fence import RankFault
 from ..slides import SlideRecord
-from ..train import Card, is_given, load_model, parts_of, read_card
+from ..train import Card, is_given, load_model, normalised, parts_of, read_card
 from ..train.engine import start_tensorflow
 from ..train.step import forward_pass
 from .heatmap import heatmap
@@ -90,11 +90,11 @@ def _infer(job: Job, comm: Comm, plans: dict[int, SlidePlan], problems: Errors, 
     config, clock = job.config, job.clock
     with clock.phase("load"), fence(comm, model):
         start_tensorflow(config.infer.threads)
-        forward = forward_pass(load_model(model))
+        network = forward_pass(load_model(model))
     units = units_of([p.windows for p in plans.values()], list(plans), card.patch)
     filler = Filler(config.extract, config.data.reader)
     reader = Reader(_as_pixels(config), plans, _candidates(plans, config), filler)
-    task = Prediction(units, reader, forward, config.infer.batch, card.patch, clock)
+    task = Prediction(units, reader, lambda px: network(normalised(px, card.stain)), config.infer.batch, card.patch, clock)
     progress = Progress(job.log, "windows", int(units.weights.sum()))
     reach = np.concatenate(([0], np.cumsum(units.weights)))
     rounds: Rounds[Predicted] = Rounds(comm, units.weights, UNITS_AT_ONCE * unit_rows(card.patch), clock, job.signals)

@@ -1,12 +1,15 @@
-"""Work ahead: a thread makes the next items while the last one is used, a bounded number of them."""
+"""Work ahead: threads make the next items while the last one is used, a bounded number of them."""
 from __future__ import annotations
 
+import collections
 import contextlib
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -33,6 +36,9 @@ class _Ahead(Generic[T]):
             self._put(_End(e))
         else:
             self._put(_End(None))
+        finally:
+            if isinstance(items, Generator):
+                items.close()  # threads of its own end before this one does
 
     def _put(self, item: T | _End) -> bool:
         while not self._stop.is_set():
@@ -66,3 +72,15 @@ def ahead(items: Iterable[T], depth: int = 4) -> Generator[Iterator[T], None, No
         yield iter(made)
     finally:
         made.close()
+
+
+def in_parallel(function: Callable[[S], T], items: Iterable[S], threads: int) -> Generator[T, None, None]:
+    """function(item) of each item, in their order, made by as many threads; at most one more than these is made before it is asked for."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: collections.deque[Future[T]] = collections.deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

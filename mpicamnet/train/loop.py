@@ -23,22 +23,23 @@ from .ahead import ahead
 from .checkpoint import Arrays, Checkpoint, Progress, Row
 from .feed import Batch, Feed
 from .learner import Learner, arrays_of, assign, held_by_all, hold, tell_all
-from .order import Pace
+from .mining import with_hard_rows
+from .order import Order, Pace
 from .schedule import learning_rate
 from .step import Heard, forward_pass, train_step
 from .table import Table
 from .validate import validate
 
 
-def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val_rows: npt.NDArray[np.int64]) \
+def fit(job: Job, learner: Learner, feed: Feed, order: Order, val_rows: npt.NDArray[np.int64]) \
         -> tuple[Arrays, list[Row]]:
-    """Train over `rows` for `train.epochs`, judging on `val_rows` after each; collective over `learner.comm`.
+    """Train over `order` for `train.epochs`, judging on `val_rows` after each; collective over `learner.comm`.
 
     Goes on from the checkpoint that an earlier run left. Returns, on rank 0, the model's variables where it judged best, and the history;
     on other ranks nothing of use. Raises `stopped()` on all ranks after a signal to any, with the checkpoint saved.
     """
     train, comm, clock = job.config.train, learner.comm, job.clock
-    pace = Pace(len(rows), train.batch, comm.size)
+    pace = Pace(len(order), train.batch, comm.size)
     done, best = _begin(job, learner)
     forward = forward_pass(learner.model)
     for epoch in range(done.epoch, train.epochs):
@@ -48,7 +49,8 @@ def fit(job: Job, learner: Learner, feed: Feed, rows: npt.NDArray[np.int64], val
             step_together = train_step(learner, epoch)
         begun = time.monotonic() - done.seconds
         start, loss_sum = done.rows // pace.together, done.loss_sum
-        with ahead(feed.epoch(rows, pace, epoch, comm.rank, start)) as batches:
+        order = with_hard_rows(job, comm, forward, feed, order, epoch, begun=done.rows > 0)
+        with ahead(feed.epoch(order, pace, epoch, comm.rank, start)) as batches:
             for step in range(start, pace.steps):
                 with clock.phase("feed"):
                     batch, error = _next(batches, train.batch, feed.table, comm.rank)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
+from .stain import AS_THEY_ARE, Stain
 
 MEMBER = "mpicamnet.json"
 SCHEMA = "mpicamnet.model/1"
@@ -24,7 +25,7 @@ class Card:
 
     `patch`: side, px. `mpp`: um per px, None where the slides did not say. `level`: pyramid level, where `mpp` was not asked for.
     `channels`: order of the px that go in. `normaliser`: in words what the network's first layers do: px go in as they are, 0 to 255.
-    `output`: of `classes[1]`.
+    `output`: of `classes[1]`. `stain`: what `stain.normalised` must do to px before.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Card:
     normaliser: str
     output: str
     classes: tuple[str, str]
+    stain: Stain = AS_THEY_ARE
 
 
 def weights_digest(weights: list[npt.NDArray[Any]]) -> str:
@@ -68,7 +70,8 @@ def read_card(path: Path) -> tuple[Card, str]:
     lacking = [f.name for f in fields(Card) if f.name not in feed]
     if lacking:
         raise UserError(f"this model does not say how it must be fed (no {', '.join(lacking)})", path, "use one that `mpicamnet train` left")
-    return Card(**{f.name: feed[f.name] for f in fields(Card)} | {"classes": tuple(feed["classes"])}), str(said["content_digest"])
+    typed = {"classes": tuple(feed["classes"]), "stain": Stain(feed["stain"]["method"], tuple(map(tuple, feed["stain"]["reference"])))}
+    return Card(**{f.name: feed[f.name] for f in fields(Card)} | typed), str(said["content_digest"])
 
 
 def config_digest(path: Path) -> str:

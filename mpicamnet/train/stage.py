@@ -22,8 +22,10 @@ from .feed import Feed
 from .learner import assign, learner_of
 from .loop import fit
 from .model_file import Card, config_digest, save_model
+from .order import Order, Pace
 from .source import open_source
 from .split import parts_of
+from .stain import STAINS
 from .sync_batchnorm import ordinary, synchronised
 from .table import Table, class_weights, read_table, training_rows
 from .weights import first_weights, load_weights
@@ -84,8 +86,20 @@ def _make_way(job: Job) -> None:
         (folder / checkpoint.FILE).unlink(missing_ok=True)
 
 
+def _order(config: cfg.Config, plan: Plan, ranks: int) -> Order:
+    """How epochs take the rows; raises UserError where they are fewer than all ranks take in a step."""
+    train = config.train
+    order = Order(plan.rows, plan.table.label[plan.rows], config.seed, train.balance == "oversample", train.run, train.pool)
+    pace = Pace(len(order), train.batch, ranks)
+    if pace.steps == 0:
+        raise UserError(f"{len(order):,} patches train, and a step takes {pace.together:,} ({train.batch} on each of {ranks} ranks)", "train.batch",
+                        "lower it, or take fewer ranks or more patches")
+    return order
+
+
 def _train(job: Job, plan: Plan, comm: Comm) -> None:
     config, train, folder = job.config, job.config.train, job.work / "train"
+    order = _order(config, plan, comm.size)
     with fence(comm):
         _, keras = start_tensorflow(train.threads, job.comms.node.rank)
     timeline = folder / "timeline.json.partial" if train.timeline else None
@@ -100,9 +114,9 @@ def _train(job: Job, plan: Plan, comm: Comm) -> None:
             model = synchronised(model) if train.sync_batchnorm else model
             learner = learner_of(train, network.trained(model), keras, hvd, comm)
             source = open_source(plan.table, config, job.records)
-        feed = Feed(plan.table, source, plan.weights, config.seed, train.augment)
+        feed = Feed(plan.table, source, plan.weights, config.seed, train.augment, STAINS[train.stain], train.readers)
         with source:
-            best, history = fit(job, learner, feed, plan.rows, plan.val_rows)
+            best, history = fit(job, learner, feed, order, plan.val_rows)
         with job.clock.phase("save"), fence(comm, folder):
             if comm.rank == 0:
                 assign(learner.model.variables, best)
@@ -120,4 +134,4 @@ def _card(job: Job, table: Table) -> Card:
     network = NETWORKS[config.train.model]
     known = [s.mpp for s in table.slides if s.mpp is not None]
     mpp = config.data.mpp or (float(np.median(known)) if known else None)
-    return Card(config.train.model, table.patch, mpp, config.data.level, "RGB", network.normaliser, "logit", ("normal", "tumour"))
+    return Card(config.train.model, table.patch, mpp, config.data.level, "RGB", network.normaliser, "logit", ("normal", "tumour"), STAINS[config.train.stain])

@@ -83,7 +83,7 @@ def training_rows(table: Table, parts: Parts) -> tuple[npt.NDArray[np.int64], np
 
 def class_weights(labels: npt.NDArray[np.int8], balance: str) -> npt.NDArray[np.float32]:
     """What a row of class 0 and of class 1 counts in the loss, float32 (2,): with `weights` both classes count the same in all, mean 1."""
-    if balance == "none":
+    if balance != "weights":
         return np.ones(2, np.float32)
     positives = int(labels.sum())
     return np.array([len(labels) / (2 * (len(labels) - positives)), len(labels) / (2 * positives)], np.float32)

@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mpicamnet.config import Augment
 from mpicamnet.errors import UserError
-from mpicamnet.train.ahead import ahead
-from mpicamnet.train.augment import symmetries, symmetry
+from mpicamnet.train.ahead import ahead, in_parallel
 from mpicamnet.train.feed import Feed
-from mpicamnet.train.order import Pace, epoch_order
+from mpicamnet.train.order import Order, Pace
 from mpicamnet.train.source import runs
 from mpicamnet.train.split import Parts
 from mpicamnet.train.table import Table, TableSlide, class_weights, training_rows
 
 NONE = np.zeros(0, np.int32)
+FLIPS = Augment(stain=0, brightness=0, contrast=0, hue=0, saturation=0)
 
 
 class Numbered:
@@ -43,11 +44,18 @@ def table(label: list[int], slide: list[int] | None = None) -> Table:
                  tuple(TableSlide(f"s{i}", i, i, None) for i in range(max(slide) + 1)))
 
 
+def feed(labels: list[int], augment: Augment = FLIPS, readers: int = 1) -> Feed:
+    return Feed(table(labels), Numbered(), np.ones(2, np.float32), 7, augment, readers=readers)
+
+
+def order(rows: npt.NDArray[np.int64], run: int = 4, pool: int = 3) -> Order:
+    return Order(rows, (rows % 2).astype(np.int8), 7, run=run, pool=pool)
+
+
 def seen(ranks: int, rows: npt.NDArray[np.int64], batch: int, epoch: int) -> list[int]:
     """Rows in the order in which all ranks together see them."""
-    feed = Feed(table([0, 1] * 60), Numbered(), np.ones(2, np.float32), 7, True)
     pace = Pace(len(rows), batch, ranks)
-    every = [list(feed.epoch(rows, pace, epoch, r)) for r in range(ranks)]
+    every = [list(feed([0, 1] * 60).epoch(order(rows), pace, epoch, r)) for r in range(ranks)]
     assert {len(batches) for batches in every} == {pace.steps}
     for batches in every:
         for b in batches:
@@ -60,21 +68,35 @@ def test_the_order_does_not_depend_on_how_many_ranks_see_it() -> None:
     one = seen(1, rows, 24, epoch=2)
     assert sorted(one) == rows.tolist()  # every row once
     assert seen(2, rows, 12, epoch=2) == seen(3, rows, 8, epoch=2) == seen(4, rows, 6, epoch=2) == one
+    assert seen(1, rows, 8, epoch=2) == seen(3, rows, 4, epoch=2) == one  # nor on how many rows a step takes
     assert seen(1, rows, 24, epoch=3) != one
 
 
 def test_all_ranks_take_the_same_number_of_steps_whatever_is_left_over() -> None:
     assert Pace(100, 8, 3).steps == 4  # 96 rows; 4 are left for other epochs
     assert len(set(seen(3, np.arange(100), 8, 0))) == 96
-    assert Pace(5, 8, 3).steps == 1
-    assert set(seen(3, np.arange(5), 8, 0)) == set(range(5))  # fewer than one step takes: repeated
+    assert Pace(5, 8, 3).steps == 0
 
 
-def test_an_epoch_goes_on_from_any_step() -> None:
-    feed = Feed(table([0, 1] * 20), Numbered(), np.ones(2, np.float32), 7, True)
-    pace = Pace(40, 4, 2)
-    whole, rest = list(feed.epoch(np.arange(40), pace, 1, 0)), list(feed.epoch(np.arange(40), pace, 1, 0, start=3))
-    assert [b.rows.tolist() for b in rest] == [b.rows.tolist() for b in whole[3:]]
+@pytest.mark.parametrize("start", [0, 1, 3, 4])
+def test_an_epoch_goes_on_from_any_step_with_the_same_px(start: int) -> None:
+    pace, rows = Pace(40, 4, 2), np.arange(40)
+    f = feed([0, 1] * 20, Augment())
+    whole, rest = list(f.epoch(order(rows), pace, 1, 0)), list(f.epoch(order(rows), pace, 1, 0, start=start))
+    assert [b.rows.tolist() for b in rest] == [b.rows.tolist() for b in whole[start:]]
+    assert [b.px.tobytes() for b in rest] == [b.px.tobytes() for b in whole[start:]]
+
+
+def test_px_of_a_row_do_not_depend_on_ranks_nor_on_threads() -> None:
+    rows = np.arange(3, 99)
+
+    def px(ranks: int, readers: int) -> dict[int, bytes]:
+        pace = Pace(96, 24 // ranks, ranks)
+        return {int(row): b.px[i].tobytes() for r in range(ranks) for b in feed([0, 1] * 60, Augment(), readers).epoch(order(rows), pace, 2, r)
+                for i, row in enumerate(b.rows)}
+
+    assert px(1, 1) == px(1, 3) == px(4, 2)
+    assert len(px(1, 1)) == 96
 
 
 def test_rows_of_unknown_label_neither_train_nor_judge() -> None:
@@ -97,23 +119,14 @@ def test_both_classes_count_the_same_in_all() -> None:
     weights = class_weights(np.array([0] * 30 + [1] * 10, np.int8), "weights")
     assert weights.tolist() == pytest.approx([2 / 3, 2.0])  # 30 * 2/3 = 10 * 2 = 20
     assert class_weights(np.array([0, 0, 1], np.int8), "none").tolist() == [1, 1]
-
-
-def test_the_eight_symmetries_differ_and_keep_the_px() -> None:
-    px = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
-    made = {symmetry(px, k).tobytes() for k in range(8)}
-    assert len(made) == 8
-    assert (symmetry(px, 0) == px).all() and (symmetry(px, 4) == px[:, ::-1]).all()
-    drawn = symmetries(4000, 7, 0)
-    assert np.bincount(drawn, minlength=8).min() > 400  # 500 expected
-    assert (drawn == symmetries(4000, 7, 0)).all() and (drawn != symmetries(4000, 7, 1)).any()
+    assert class_weights(np.array([0, 0, 1], np.int8), "oversample").tolist() == [1, 1]  # it is done by taking rows
 
 
 def test_the_last_batch_is_filled_up_with_rows_that_do_not_count() -> None:
-    feed = Feed(table([0, 1] * 5), Numbered(), np.ones(2, np.float32), 7, False)
-    batches = list(feed.in_order(np.arange(10), 4))
+    batches = list(feed([0, 1] * 5, Augment()).in_order(np.arange(10), 4))
     assert [len(b.rows) for b in batches] == [4, 4, 4]
     assert [int(r) for b in batches for r in b.rows[b.weight > 0]] == list(range(10))
+    assert all((b.px[:, 0, 0, 0] == b.rows).all() for b in batches)  # who judges sees rows as they are
 
 
 def test_rows_are_read_in_runs() -> None:
@@ -142,6 +155,26 @@ def test_a_thread_ahead_ends_when_its_user_leaves_early() -> None:
     assert threading.active_count() == before
 
 
-def test_an_epochs_order_is_a_permutation() -> None:
-    rows = np.array([5, 9, 11, 40])
-    assert sorted(epoch_order(rows, 1, 0).tolist()) == rows.tolist()
+def test_items_made_in_parallel_come_in_their_order_and_not_all_at_once() -> None:
+    import time
+
+    made: list[int] = []
+
+    def slow(i: int) -> int:
+        time.sleep(0.02 if i % 3 == 0 else 0)
+        made.append(i)
+        return i
+
+    items = in_parallel(slow, iter(range(12)), 3)
+    assert next(items) == 0
+    assert len(made) <= 4
+    assert [0, *items] == list(range(12))
+
+
+def test_threads_of_an_epoch_end_when_its_user_leaves_early() -> None:
+    import threading
+
+    before = threading.active_count()
+    with ahead(feed([0, 1] * 60, readers=2).epoch(order(np.arange(120)), Pace(120, 4, 1), 0, 0), 2) as batches:
+        next(batches)
+    assert threading.active_count() == before
