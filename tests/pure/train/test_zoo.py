@@ -13,8 +13,9 @@ from mpicamnet.train import NETWORKS, Card, load_model
 from mpicamnet.train.auxiliary import whole_loss
 from mpicamnet.train.engine import start_tensorflow
 from mpicamnet.train.head import HEAD
-from mpicamnet.train.loop import Learner, averaged_gradients, forward_pass
+from mpicamnet.train.learner import Learner
 from mpicamnet.train.model_file import read_card, save_model
+from mpicamnet.train.step import forward_pass, local_gradients
 
 # With 1000 classes, as keras.io/api/applications listed them; GoogLeNet: Caffe's bvlc_googlenet without its auxiliary heads, i.e. the filters of
 # the paper's Table 1 with a bias each; EfficientNet-Lite0: 4,652,008 that train (tensorflow/tpu says 4.7 M) and 42,016 moving statistics.
@@ -109,16 +110,6 @@ def test_the_auxiliary_losses_count_three_tenths() -> None:
     assert whole_loss(lambda z: float((z ** 2).mean()), logits[:, :1]) == 1.0
 
 
-class Alone:
-    """Horovod on one rank."""
-
-    Average = None
-
-    @staticmethod
-    def DistributedGradientTape(tape: Any, **_: Any) -> Any:  # noqa: N802
-        return tape
-
-
 def test_the_gradient_of_googlenet_in_training_is_that_of_its_three_losses() -> None:
     """By differences: the loss falls along the gradient as fast as the gradient says, in the trunk below 4a and in an auxiliary head."""
     tf, keras = start_tensorflow(1)
@@ -130,7 +121,7 @@ def test_the_gradient_of_googlenet_in_training_is_that_of_its_three_losses() -> 
         if "dropout" in layer.name:
             layer.rate = 0.0
     px, label, weight = noise(network.least), np.array([0, 1], np.float32), np.ones(2, np.float32)
-    loss_and_gradients = averaged_gradients(Learner(trained, None, Alone, None))  # type: ignore[arg-type]
+    loss_and_gradients = local_gradients(Learner(trained, None, None, None))  # type: ignore[arg-type]
     loss, gradients = loss_and_gradients(px, label, weight)
 
     def bce(z: Any) -> float:
