@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from mpicamnet.train import NETWORKS, Card, load_model, read_card
 from mpicamnet.train.checkpoint import Checkpoint, Progress, Row, load, save
 from mpicamnet.train.engine import start_tensorflow
 from mpicamnet.train.judge import judge
-from mpicamnet.train.model_file import save_model
+from mpicamnet.train.model_file import MEMBER, SCHEMA, save_model
 from mpicamnet.train.step import forward_pass
 
 CARD = Card("camnet_small", 96, 0.972, 0, "RGB", "px / 127.5 - 1", "logit", ("normal", "tumour"))
@@ -48,6 +49,16 @@ def test_a_model_that_does_not_say_how_it_must_be_fed_is_refused(tmp_path: Path)
         read_card(tmp_path / "m.keras")
     with pytest.raises(UserError, match="no such model"):
         read_card(tmp_path / "none.keras")
+
+
+@pytest.mark.parametrize("lacking", ["patch", "mpp", "channels", "normaliser", "classes", "feed"])
+def test_a_card_that_lacks_a_word_is_refused_and_the_word_named(tmp_path: Path, lacking: str) -> None:
+    said = {"schema": SCHEMA, "feed": asdict(CARD), "content_digest": "c" * 64}
+    (said if lacking == "feed" else said["feed"]).pop(lacking)  # type: ignore[union-attr]
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as z:
+        z.writestr(MEMBER, json.dumps(said))
+    with pytest.raises(UserError, match=f"does not say how it must be fed \\(no .*{'patch' if lacking == 'feed' else lacking}"):
+        read_card(tmp_path / "m.keras")
 
 
 def test_a_checkpoint_comes_back_as_it_was_and_only_for_its_own_digest(tmp_path: Path) -> None:
