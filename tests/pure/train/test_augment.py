@@ -20,9 +20,13 @@ def noise(n: int = 2, side: int = 32) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
 
 
-def look(px: npt.NDArray[np.uint8], symmetry: int = 0, alpha: object = (1, 1, 1), beta: object = (0, 0, 0), tone: object = (0, 1, 1, 0)) -> npt.NDArray[np.uint8]:
+Numbers = tuple[float, ...]
+
+
+def look(px: npt.NDArray[np.uint8], symmetry: int = 0, alpha: Numbers = (1, 1, 1), beta: Numbers = (0, 0, 0), tone: Numbers = (0, 1, 1, 0)) \
+        -> npt.NDArray[np.uint8]:
     n = len(px)
-    every = [np.broadcast_to(np.array(v, float), (n, len(v))) for v in (alpha, beta, tone)]  # type: ignore[arg-type]
+    every = [np.broadcast_to(np.array(v, float), (n, len(v))) for v in (alpha, beta, tone)]
     mix, shift = stain_jitter(every[0], every[1])
     return looking(px, np.arange(n), Looks(np.full(n, symmetry), mix, shift, every[2].astype(np.float32), True, True))
 
