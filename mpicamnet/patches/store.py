@@ -211,7 +211,7 @@ def left_behind(path: Path, config_digest: str, plan_digest: str) -> tuple[Mark 
 def finish(path: Path, mark: Mark, attributes: dict[str, Any]) -> str:
     """Cut the file to `mark.rows` rows, note digests and `attributes`, rename it; returns the content digest. By one rank, when all have closed."""
     partial, head = partial_path(path), _head_path(path)
-    with _system_errors(path):
+    with system_errors(path):
         _put_aside(partial, head)
         with h5py.File(partial, "r+", libver=LIBVER) as f:
             content = content_digest(f["row_digest"], mark.rows)
@@ -224,10 +224,10 @@ def finish(path: Path, mark: Mark, attributes: dict[str, Any]) -> str:
             del f["journal"]
             for name, value in {**attributes, "content_digest": content, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")}.items():
                 f.attrs[name] = value
-        _sync(partial)
+        synced(partial)
         partial.replace(path)
         head.unlink()
-        _sync(path.parent)
+        synced(path.parent)
     return content
 
 
@@ -269,7 +269,7 @@ def _put_aside(partial: Path, head: Path) -> None:
         copy.flush()
         os.fsync(copy.fileno())
     making.replace(head)
-    _sync(head.parent)
+    synced(head.parent)
 
 
 def _first_byte(dataset: h5py.Dataset) -> int:
@@ -286,7 +286,7 @@ def _restore(partial: Path, head: Path) -> None:
     head.unlink()
 
 
-def _sync(path: Path) -> None:
+def synced(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -295,7 +295,7 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
+def system_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
