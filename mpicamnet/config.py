@@ -127,7 +127,7 @@ class Infer:
     model: str | None = key("model to use [null: the one that train left]", None, path=True)
     stride: int | None = key("px at the target resolution between windows [null: patch]", None, low=1)
     batch: int = key("patches per forward pass", 64, low=1)
-    threads: int = key("CPU threads per rank", 1, low=1)
+    threads: int | None = key("CPU threads per rank; in one run with training the same number [null: train.threads]", None, low=1)
     tta: Literal["none", "flips", "d4"] = key("mean probability over views of a patch: the 4 flips, or the 8 flips and rotations", "none")
     ranks_per_device: int = key("ranks that share a GPU and divide its memory; without GPUs all ranks infer", 1, low=1)
     interpolation: Literal["nearest", "linear", "cubic"] = key("between windows, for the heatmaps", "linear")

@@ -195,7 +195,7 @@ def _predict(job: Job, comm: Comm, store: Store, plans: Plans, units: Units, mod
         return mark
     config, clock = job.config, job.clock
     with clock.phase("load"), fence(comm, model):
-        start_tensorflow(config.infer.threads)
+        start_tensorflow(config.infer.threads or config.train.threads, config.infer.ranks_per_device)
         network = Network(forward_of(load_model(model), card.patch), config.infer.batch, TURNS[config.infer.tta])
     reach = reach_of(units.weights)
     progress = Progress(job.log, "windows", int(reach[-1]), done=int(reach[mark.blocks]))

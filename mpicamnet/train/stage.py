@@ -84,7 +84,7 @@ def _make_way(job: Job) -> None:
 def _train(job: Job, plan: Plan, comm: Comm) -> None:
     config, folder = job.config, job.work / "train"
     with fence(comm):
-        _, keras = start_tensorflow(config.train.threads)
+        _, keras = start_tensorflow(config.train.threads, config.infer.ranks_per_device)
     with horovod(comm) as hvd:
         with fence(comm):
             keras.utils.set_random_seed(config.seed % 2**32)
