@@ -31,7 +31,8 @@ class Region:
 def regions(raster: Raster, threshold: float, mpp: float | None, size: tuple[int, int]) -> list[Region]:
     """The regions of at least `threshold`, largest first; `mpp`: of level 0; `size`: width and height of the slide, level-0 px.
 
-    Outlines run where the probability, linear between px, is the threshold; at the edge of tissue, along the edges of px.
+    Outlines run where the probability, linear between px, is the threshold; at the edge of tissue, along the edges of px. Peaks
+    that come out smaller than GRID are left out.
     """
     high = raster.prob >= threshold  # False where NaN
     labels, count = ndimage.label(high, np.ones((3, 3)))  # px that touch at a corner too: outlines may join them
