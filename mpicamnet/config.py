@@ -180,7 +180,12 @@ class Infer:
     model: str | None = key("model to use [null: the one that train left]", None, path=True)
     stride: int | None = key("px at the target resolution between windows [null: patch]", None, low=1)
     batch: int = key("patches per forward pass", 64, low=1)
-    threads: int = key("CPU threads per rank", 1, low=1)
+    threads: int | None = key("CPU threads per rank; in one run with training the same number [null: train.threads]", None, low=1)
+    tta: Literal["none", "flips", "d4"] = key("mean probability over views of a patch: the 4 flips, or the 8 flips and rotations", "none")
+    ranks_per_device: int = key("ranks that share a GPU and divide its memory; without GPUs all ranks infer", 1, low=1)
+    interpolation: Literal["nearest", "linear", "cubic"] = key("between windows, for the heatmaps", "linear")
+    threshold: float = key("probability that is marked in the pictures", 0.5, low=0, high=1)
+    outlines: list[float] = key("probabilities from which on regions are outlined (GeoJSON, XML)", [0.5, 0.9])
 
 
 @dataclass(frozen=True)
@@ -441,6 +446,8 @@ def _check(config: Config, where: Path) -> None:
         raise UserError("`data.split.fractions` must be three shares that sum to 1", where, "e.g. [0.7, 0.1, 0.2]")
     if s.fractions is not None and any((s.train, s.val, s.test)):
         raise UserError("`data.split` has fractions and lists", where, "keep one of the two")
+    if any(not 0 < t <= 1 for t in config.infer.outlines) or len(set(config.infer.outlines)) < len(config.infer.outlines):
+        raise UserError("`infer.outlines` must be different probabilities above 0", where, "e.g. [0.5, 0.9]")
     if s.by != "slide":
         for name in ("train", "val", "test"):
             if any(isinstance(m, str) for m in getattr(s, name) or []):

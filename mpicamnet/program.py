@@ -50,11 +50,12 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
     world = comms.world
     signals = Signals()
     config, records, slides_digest = _prepare(comms, config_path, overrides)
-    comms = comms.with_members(config.train.ranks)
+    comms = comms.with_members(config.train.ranks, config.infer.ranks_per_device)
     work = Path(config.work)
     held: list[TextIO] = []  # the lock on `work`, until the run ends
     with fence(world, work):
         if world.rank == 0:
+            _refuse_two_numbers_of_threads(stages, config)
             held.append(_locked(work))
         log = Log(world.rank, volume, work / "run.log")
     failed = 0
@@ -96,6 +97,14 @@ def _refuse_serial_hdf5() -> None:
 
     if not h5py.get_config().mpi:
         raise UserError("this h5py is serial, built without MPI", h5py.__file__, "say `make setup`, which builds it on parallel HDF5")
+
+
+def _refuse_two_numbers_of_threads(stages: list[str], config: cfg.Config) -> None:
+    """TensorFlow takes one number of threads in a process: better said before training than after it."""
+    train, infer = config.train.threads, config.infer.threads
+    if {"train", "infer"} <= set(stages) and infer not in (None, train) and not (Path(config.work) / BY_NAME["train"].output).exists():
+        raise UserError(f"`train.threads` is {train} and `infer.threads` is {infer}", "", "make them equal, or run the stages apart: `mpicamnet train`, "
+                        "then `mpicamnet infer`")
 
 
 def _locked(work: Path) -> TextIO:

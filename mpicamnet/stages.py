@@ -32,7 +32,8 @@ class Stage:
 
 _EXTRACT = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.sampling", "extract.per_class", "extract.stride",
             "extract.block", "extract.white", "extract.black", "extract.storage", "extract.jpeg_quality")
-_INFER = ("data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.white", "extract.black", "extract.block")
+_INFER = ("infer.stride", "infer.tta", "infer.interpolation", "infer.threshold", "infer.outlines", "data.patch", "data.level", "data.mpp", "data.reader",
+          "tissue", "label", "extract.white", "extract.black", "extract.block")
 # what is in weights_dir is known by its hash
 _NO_RESULT = ("threads", "readers", "fusion_mb", "timeline", "weights_dir")
 _TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.name not in _NO_RESULT)
@@ -40,7 +41,7 @@ _TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.nam
 STAGES = (
     Stage("extract", "mpicamnet.patches.stage", "patches.h5", (SLIDES,), _EXTRACT, "slides to patches: tissue, sampling, filter, one parallel HDF5 file"),
     Stage("train", "mpicamnet.train.stage", "train/model.keras", ("extract",), ("seed", "data.split", *_TRAIN), "patches to a network, by Horovod"),
-    Stage("infer", "mpicamnet.infer.stage", "infer/predictions.h5", (SLIDES, "train"), ("seed", "data.split", "infer", *_INFER),
+    Stage("infer", "mpicamnet.infer.stage", "infer/predictions.h5", (SLIDES, "train"), ("seed", "data.split", *_INFER),
           "slides and network to probabilities and heatmaps"),
     Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", ("infer",), ("seed", "data.split", "evaluate"), "how good they are"),
 )

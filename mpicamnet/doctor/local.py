@@ -107,7 +107,7 @@ def _numba() -> Finding:
 
 def _cores(config: cfg.Config | None) -> Finding:
     mine = len(os.sched_getaffinity(0))
-    wanted = max(config.train.threads, config.infer.threads) if config is not None else 1
+    wanted = max(config.train.threads, config.infer.threads or 1) if config is not None else 1
     if wanted > mine:
         return Finding("look", "cores", f"this rank may use {mine}, the config wants {wanted} threads",
                        "give each rank more: srun --cpus-per-task, mpirun --map-by slot:PE=N; or lower train.threads and infer.threads")

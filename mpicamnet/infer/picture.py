@@ -12,53 +12,75 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
+from ..errors import SlideError
 from ..patches.plan import SlidePlan, outlines_of
 from ..slides import Slide, open_slide
-from .heatmap import Heatmap
+from .raster import Raster
 
 THUMBNAIL = 1600  # px of the longer side, at most
 STRIP_BYTES = 64 << 20  # px of a level held at a time: a slide without a pyramid is read in strips
 COLOURS = "RdYlBu_r"  # blue, yellow, red: told apart from the pinks and purples of H&E, and by colour-blind eyes
 OPACITY = 0.55
 OUTLINE = "#111111"
+CONTOUR = "#7a0177"
 
 
-def write_picture(path: Path, plan: SlidePlan, heat: Heatmap, reader: str, threshold: float) -> None:
-    """Draw a slide and its heatmap into a PNG, whole under its name."""
-    with open_slide(plan.record.path, reader, plan.record.mpp) as slide:
-        thumb = thumbnail(slide)
+def write_picture(path: Path, plan: SlidePlan, raster: Raster, reader: str, threshold: float) -> list[SlideError]:
+    """Draw a slide and its heatmap into a PNG, with a line where the probability is `threshold`.
+
+    Returns why the slide itself could not be drawn, where it could not: tiles that cannot be decoded leave the heatmap on white.
+    """
+    thumb, errors = _thumbnail(plan, reader)
+    while max(raster.prob.shape) > THUMBNAIL:
+        raster = raster.half()
     tall = plan.height > 1.3 * plan.width
     shape = plan.height / plan.width
     width = 5.2 if tall else 6.4
     figure = Figure(figsize=(2 * width + 1.4, min(14.0, max(3.5, width * shape)) + 1.3), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
-    extent = (0, plan.width, plan.height, 0)
     for axes, words in ((left, "slide"), (right, "probability of tumour")):
-        axes.imshow(thumb, extent=extent, interpolation="antialiased")
+        axes.imshow(thumb, extent=(0, plan.width, plan.height, 0), interpolation="antialiased")
         _outlines(axes, plan)
-        axes.set(xlim=(0, plan.width), ylim=(plan.height, 0), xticks=[], yticks=[])
         axes.set_title(words, fontsize=10)
         for side in axes.spines.values():
             side.set_color("0.7")
-    image = right.imshow(np.ma.masked_invalid(heat.prob), extent=heat.extent, cmap=COLOURS, vmin=0, vmax=1, alpha=OPACITY,
-                         interpolation="nearest", zorder=2)
-    right.set(xlim=(0, plan.width), ylim=(plan.height, 0))
-    bar = figure.colorbar(image, ax=right, shrink=0.85, pad=0.02)
+    _heat(figure, right, raster, threshold)
+    for axes in (left, right):
+        axes.set(xlim=(0, plan.width), ylim=(plan.height, 0), xticks=[], yticks=[])
+        if plan.mpp is not None:
+            _scale_bar(axes, plan)
+    if np.isnan(raster.prob).all():
+        right.text(0.5, 0.5, "no tissue" if not plan.places else "nothing predicted", transform=right.transAxes, ha="center", va="center", fontsize=14)
+    if errors:
+        left.text(0.5, 0.5, "the slide cannot be read here", transform=left.transAxes, ha="center", va="center", fontsize=12)
+    lines = [Line2D([], [], color=CONTOUR, linewidth=1.6, linestyle="--", label=f"probability {threshold:g}")]
+    if plan.annotated:
+        lines.insert(0, Line2D([], [], color=OUTLINE, linewidth=1.6, label="annotated tumour"))
+    figure.legend(handles=lines, loc="outside lower center", frameon=False, fontsize=9, ncols=len(lines))
+    figure.suptitle(_title(plan), fontsize=11)
+    figure.savefig(path, format="png")
+    return errors
+
+
+def _heat(figure: Figure, axes: Any, raster: Raster, threshold: float) -> None:
+    """The heatmap over what the axes show, its bar beside them, and the contour at `threshold`."""
+    rows, columns = raster.prob.shape
+    image = axes.imshow(np.ma.masked_invalid(raster.prob), extent=(0, columns * raster.step, rows * raster.step, 0), cmap=COLOURS, vmin=0, vmax=1,
+                        alpha=OPACITY, interpolation="nearest", zorder=2)
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
     bar.set_label("tumour probability")
     bar.ax.axhline(threshold, color="black", linewidth=1.2)
-    if np.isnan(heat.prob).all():
-        right.text(0.5, 0.5, "no tissue", transform=right.transAxes, ha="center", va="center", fontsize=14)
-    if plan.mpp is not None:
-        _scale_bar(left, plan)
-        _scale_bar(right, plan)
-    if plan.annotated:
-        line = Line2D([], [], color=OUTLINE, linewidth=1.6, label="annotated tumour")
-        figure.legend(handles=[line], loc="outside lower center", frameon=False, fontsize=9)
-    figure.suptitle(_title(plan), fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    if rows > 1 and columns > 1 and np.nanmax(raster.prob, initial=0) >= threshold > np.nanmin(raster.prob, initial=1):
+        x, y = ((np.arange(n) + 0.5) * raster.step for n in (columns, rows))
+        axes.contour(x, y, raster.prob, levels=[threshold], colors=[CONTOUR], linewidths=1.0, linestyles="--", zorder=3)
+
+
+def _thumbnail(plan: SlidePlan, reader: str) -> tuple[Any, list[SlideError]]:
+    try:
+        with open_slide(plan.record.path, reader, plan.record.mpp) as slide:
+            return thumbnail(slide), []
+    except SlideError as e:
+        return np.full((1, 1, 3), 255, np.uint8), [e]
 
 
 def thumbnail(slide: Slide, most: int = THUMBNAIL) -> Any:

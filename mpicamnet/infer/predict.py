@@ -1,96 +1,98 @@
-"""Units of a slide's grid -> probabilities: the next units are read while the network looks at the last ones.
-
-A unit's patches go through the network in batches of one fixed shape, the last filled up: so no probability depends on which rank made it,
-nor on what else that rank had to do.
-"""
+"""Units of a slide's grid -> probabilities: a thread reads the next units while the network looks at the last ones."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import SlideError
+from ..patches.journal import Mark
 from ..patches.rows import Reader
 from ..patches.schema import Rows
 from ..patches.units import Units
-from ..ranks import Clock, Share
-from ..train.ahead import ahead
+from ..ranks import Clock, Comm, Share
+from .network import Forward, probabilities
+from .store import Store
+from .tiles import Tiles
 
-Forward = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-COLUMNS = {"slide": ("<i4", ()), "xy": ("<i8", (2,)), "label": ("i1", ()), "prob": ("<f4", ())}
+AHEAD = 1  # units that are read and wait: three are in memory, one being read, one waiting, one in the network
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """Tiles: `slide` int32 (n,), place in the list of plans; `xy` int64 (n, 2) level-0 px; `label` int8, `prob` float32 (n,)."""
+class Outcome:
+    """What a rank made of its share. `errors`: by slide, the first tile that could not be read, where not told before."""
 
-    slide: npt.NDArray[np.int32]
-    xy: npt.NDArray[np.int64]
-    label: npt.NDArray[np.int8]
-    prob: npt.NDArray[np.float32]
+    tiles: Tiles
+    errors: dict[int, SlideError]
 
-    def __len__(self) -> int:
-        return len(self.slide)
 
-    def take(self, picks: Any) -> Predicted:
-        return Predicted(self.slide[picks], self.xy[picks], self.label[picks], self.prob[picks])
+@dataclass(frozen=True)
+class Network:
+    """`forward`: px to logits, `batch` patches at a time, as the `turns` show them."""
 
-    def in_order(self) -> Predicted:
-        """By slide, then grid row, then column."""
-        return self.take(np.lexsort((self.xy[:, 0], self.xy[:, 1], self.slide)))
-
-    @staticmethod
-    def join(parts: list[Predicted]) -> Predicted:
-        """All tiles of all parts; none where there are no parts."""
-        return Predicted(*(np.concatenate([np.zeros((0, *shape), kind), *(getattr(p, name) for p in parts)])
-                           for name, (kind, shape) in COLUMNS.items()))
+    forward: Forward
+    batch: int
+    turns: tuple[int, ...]
 
 
 class Prediction:
-    """The work of the rounds (ranks.rounds.Task): blocks in, probabilities out, kept on the rank that made them until all are there."""
+    """The work of the rounds (ranks.rounds.Task): units in, tiles out. `units` come from `read`, one after the other, as the rounds ask for them."""
 
-    def __init__(self, units: Units, reader: Reader, forward: Forward, batch: int, patch: int, clock: Clock):
-        self._units, self._reader, self._forward = units, reader, forward
-        self._batch, self._patch, self._clock = batch, patch, clock
-        self.parts: list[Predicted] = []
+    def __init__(self, comm: Comm, store: Store, network: Network, units: Iterator[Rows], clock: Clock):
+        self._comm, self._store, self._network, self._units, self._clock = comm, store, network, units, clock
 
-    def work(self, share: Share) -> Predicted:
-        parts = []
-        with ahead(self._read(share), 1) as units:
-            for rows, px in units:
-                with self._clock.phase("predict"):
-                    prob = probabilities(self._forward, px, self._batch)
-                self._clock.count("predict", len(rows), px.nbytes)
-                parts.append(Predicted(rows.columns["slide"], rows.columns["xy"], rows.columns["label"], prob))
-        return Predicted.join(parts)
-
-    def _read(self, share: Share) -> Iterator[tuple[Rows, npt.NDArray[np.uint8]]]:
-        for i in range(share.start, share.stop):
-            with self._clock.phase("read"):
-                buffer = np.empty((int(self._units.weights[i]), self._patch, self._patch, 3), np.uint8)
-                rows = self._reader.rows(self._units, i, i + 1, buffer)
+    def work(self, share: Share) -> Outcome:
+        tiles: list[Tiles] = []
+        errors: dict[int, SlideError] = {}
+        for _ in range(len(share)):
+            with self._clock.phase("feed"):
+                rows = next(self._units)
             assert rows.pixels is not None
-            yield rows, rows.pixels
+            with self._clock.phase("predict"):
+                prob = probabilities(self._network.forward, rows.pixels, self._network.batch, self._network.turns)
+            self._clock.count("predict", len(rows), rows.pixels.nbytes)
+            tiles.append(Tiles(rows.columns["slide"], rows.columns["xy"], rows.columns["label"], prob))
+            errors.update(rows.errors)
+        return Outcome(Tiles.join(tiles), errors)
 
-    def sizes(self, outcome: Predicted | None) -> tuple[int]:
-        return (len(outcome) if outcome is not None else 0,)
+    def sizes(self, outcome: Outcome | None) -> tuple[int, int]:
+        return (len(outcome.tiles), len(outcome.errors)) if outcome is not None else (0, 0)
 
-    def put(self, outcome: Predicted, before: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) -> None:
-        self.parts.append(outcome)
+    def put(self, outcome: Outcome, before: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) -> None:
+        if total[1]:
+            note_errors(self._comm, self._store, outcome.errors)
+        self._store.write(outcome.tiles, int(before[0]))
 
     def finished(self, blocks: int, before: npt.NDArray[np.int64]) -> None:
-        """Nothing is on disk yet that could be marked."""
+        self._store.mark(Mark(0, blocks, blocks, int(before[0]), 0))
 
 
-def probabilities(forward: Forward, px: npt.NDArray[np.uint8], batch: int) -> npt.NDArray[np.float32]:
-    """Probability of tumour, float32 (n,), of px uint8 (n, p, p, 3): the logistic of the network's logits."""
-    logits = [np.zeros(0, np.float32)]
-    for first in range(0, len(px), batch):
-        part = px[first:first + batch]
-        if len(part) < batch:
-            part = np.concatenate([part, np.zeros((batch - len(part), *px.shape[1:]), np.uint8)])
-        logits.append(forward(part)[:len(px) - first])
-    z = np.concatenate(logits).astype(np.float64)
-    return np.asarray(0.5 * (1 + np.tanh(z / 2)), np.float32)
+def read(reader: Reader, units: Units, shares: Iterator[Share], patch: int, clock: Clock) -> Iterator[Rows]:
+    """The rows of the units of `shares`, unit by unit, for a thread that is at most AHEAD of who takes them.
+
+    Their px lie in buffers that are used in turn: an item is good until AHEAD + 1 more have been taken.
+    """
+    most = int(units.weights.max(initial=0))
+    buffers: list[Any] = [np.empty((most, patch, patch, 3), np.uint8) for _ in range(AHEAD + 2)]
+    told: set[int] = set()
+    for share in shares:
+        for i in range(share.start, share.stop):
+            with clock.phase("read"):
+                rows = reader.rows(units, i, i + 1, buffers[0])
+            rows.errors = {k: e for k, e in reader.errors.items() if k not in told}
+            told.update(rows.errors)
+            buffers.append(buffers.pop(0))
+            yield rows
+
+
+def note_errors(comm: Comm, store: Store, errors: dict[int, SlideError]) -> None:
+    """Write into the file which slides had tiles that could not be read, the first one in the order of the plan; collective."""
+    every: dict[int, SlideError] = {}
+    for part in comm.allgather(errors):  # ranks have their blocks in that order
+        every.update({i: e for i, e in part.items() if i not in every})
+    if comm.rank == 0:
+        for i, e in every.items():
+            store.note(i, str(e))

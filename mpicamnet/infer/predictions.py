@@ -1,38 +1,73 @@
-"""predictions.h5: the probability of every tile, schema mpicamnet.predictions/1."""
+"""predictions.h5: the probability of every tile, schema mpicamnet.predictions/1; made from what the ranks wrote, slide by slide."""
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
-from .predict import COLUMNS, Predicted
+from ..patches.store import partial_path, synced
+from .store import tiles_of_slide
+from .tiles import COLUMNS
 
 SCHEMA = "mpicamnet.predictions/1"
+MAPS = "heatmaps"  # the folder beside predictions.h5 that holds a map per slide
+SUFFIXES = (".tif", ".png", ".geojson", ".xml")
 
 
-def write_predictions(path: Path, tiles: Predicted, slides: dict[str, npt.NDArray[Any]], attributes: dict[str, Any]) -> str:
-    """Write all tiles, whole under the final name; returns the content digest. By one rank."""
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = hashlib.sha256()
-    with h5py.File(partial, "w") as f:
-        for name, (kind, _) in COLUMNS.items():
-            values = np.ascontiguousarray(getattr(tiles, name), kind)
-            f[name] = values
-            content.update(values.tobytes())
-        for name, values in slides.items():
-            f[f"slides/{name}"] = values
-        content.update(slides["name"].tobytes())
-        f.attrs["schema"] = SCHEMA
-        for name, value in attributes.items():
+def maps_in_the_making(path: Path) -> Path:
+    """The folder that maps are drawn into; it becomes `heatmaps` as a whole."""
+    return path.with_name(MAPS + ".partial")
+
+
+def finish(path: Path, rows: int, attributes: dict[str, Any]) -> str:
+    """Write predictions.h5 from the first `rows` tiles of its .partial, give it and the maps their names; returns the content digest.
+
+    By one rank, when all have closed. Killed anywhere in here, it can be done again.
+    """
+    partial, whole = partial_path(path), path.with_name(path.name + ".whole.partial")
+    maps, drawn = path.with_name(MAPS), maps_in_the_making(path)
+    content = _write(whole, partial, rows, attributes)
+    synced(whole)
+    if drawn.is_dir():  # not there where a kill came after the next two lines
+        _make_way(maps, drawn)
+        drawn.replace(maps)
+    whole.replace(path)
+    partial.unlink()
+    synced(path.parent)
+    return content
+
+
+def _write(whole: Path, partial: Path, rows: int, attributes: dict[str, Any]) -> str:
+    content = {name: hashlib.sha256() for name in COLUMNS}
+    with h5py.File(partial, "r") as source, h5py.File(whole, "w") as f:
+        for name, (kind, shape) in COLUMNS.items():
+            f.create_dataset(name, (rows, *shape), kind)
+        at = 0
+        for slide in range(len(source["slides/name"])):
+            tiles = tiles_of_slide(source, slide, rows).in_order()
+            for name, (kind, _) in COLUMNS.items() if len(tiles) else ():
+                values = np.ascontiguousarray(getattr(tiles, name), kind)
+                f[name][at:at + len(tiles)] = values
+                content[name].update(values.tobytes())
+            at += len(tiles)
+        for name, values in source["slides"].items():
+            source.copy(values, f, f"slides/{name}")
+        every = hashlib.sha256(b"".join(h.digest() for h in content.values()) + f["slides/name"][...].tobytes()).hexdigest()
+        for name, value in {"schema": SCHEMA, **attributes, "content_digest": every}.items():
             f.attrs[name] = value
-        f.attrs["content_digest"] = content.hexdigest()
-    with partial.open("rb+") as raw:
-        os.fsync(raw.fileno())
-    partial.replace(path)
-    return content.hexdigest()
+    return every
+
+
+def _make_way(maps: Path, drawn: Path) -> None:
+    """Remove the maps of an earlier run; what someone put beside them moves to the new folder."""
+    if not maps.is_dir():
+        return
+    for file in maps.iterdir():
+        if file.suffix in SUFFIXES:
+            file.unlink()
+        else:
+            file.replace(drawn / file.name)
+    maps.rmdir()

@@ -18,36 +18,25 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
-import xxhash
 from h5py import h5fd, h5p, h5s
 
 from ..config import Extract
 from ..errors import FILE_SYSTEM, UserError, file_system_error
 from ..ranks import Comm, abort
 from ..ranks.hints import hints
-from .schema import COLUMNS, Rows, most_jpeg_bytes, statuses
+from .journal import Journal, last_mark, lay_journal
+from .journal import Mark as Mark
+from .schema import COLUMNS, Rows, most_jpeg_bytes
 
 COLUMN_CHUNK = 16384  # rows
 LIBVER = ("earliest", "v108")  # newer formats mark a file as open for writing, so a killed run would leave one that refuses to open
-
-
-@dataclass(frozen=True)
-class Mark:
-    """How far all ranks have come: slides whose blocks are all done, blocks done of the slides after them, blocks done in all; rows and JPEG
-    bytes written."""
-
-    slides: int = 0
-    blocks: int = 0
-    total: int = 0
-    rows: int = 0
-    bytes: int = 0
 
 
 def partial_path(path: Path) -> Path:
@@ -66,7 +55,7 @@ class Store:
         self._datasets = {name: file[name].id for name in [*COLUMNS, "pixels", "jpeg/offset", "jpeg/bytes"] if name in file}
         self._transfer = h5p.create(h5p.DATASET_XFER)
         self._transfer.set_dxpl_mpio(h5fd.MPIO_COLLECTIVE if collective else h5fd.MPIO_INDEPENDENT)
-        self._sequence = 0
+        self._journal = Journal(file)
 
     @classmethod
     def create(cls, path: Path, comm: Comm, extract: Extract, patch: int, rows: int, attributes: dict[str, str], slides: dict[str, npt.NDArray[Any]]) -> Store:
@@ -78,7 +67,7 @@ class Store:
             file.attrs[name] = text
         for name, values in slides.items():
             file.create_dataset(f"slides/{name}", values.shape, values.dtype)
-        file.create_dataset("journal", (2, 7), "<i8")
+        lay_journal(file)
         for name, (kind, shape) in COLUMNS.items():
             _resizable(file, name, rows, shape, kind, COLUMN_CHUNK)
         if extract.storage == "jpeg":
@@ -93,17 +82,16 @@ class Store:
         """Write what is known before the first row; by one rank, after `create`."""
         for name, values in slides.items():
             self._file[f"slides/{name}"][...] = values
-        self._file["journal"][...] = 0
         if "jpeg" in self._file:
             self._file["jpeg/offset"][0] = 0
-        self.mark(Mark())
+        self._journal.begin()
 
     @classmethod
     def reopen(cls, path: Path, comm: Comm, extract: Extract) -> Store:
         """The file of a run that was stopped; collective."""
         file = h5py.File(partial_path(path), "r+", driver="mpio", comm=comm, info=hints(extract.hints), libver=LIBVER)
         store = cls(file, comm, extract.io == "collective")
-        store._sequence = int(file["journal"][:, 0].max())
+        store._journal.resume()
         return store
 
     def write_rows(self, rows: Rows, at: int, byte: int) -> int:
@@ -150,15 +138,12 @@ class Store:
         return values.nbytes
 
     def mark(self, mark: Mark) -> None:
-        """Note how far all have come; by one rank, after all have written. Two slots in turn: a torn write leaves the one before."""
-        self._sequence += 1
-        entry = [self._sequence, *astuple(mark)]
-        self._file["journal"][self._sequence % 2] = [*entry, _check(entry)]
+        """Note how far all have come; by one rank, after all have written."""
+        self._journal.mark(mark)
 
     def note(self, slide: int, status: str) -> None:
         """Set a slide's status, unless it has one that is not ok; by one rank."""
-        if self._file["slides/status"][slide] == b"ok":
-            self._file["slides/status"][slide] = statuses([status])[0]
+        self._journal.note(slide, status)
 
     def close(self) -> None:
         """Bring all ranks' rows to the disk and close; collective."""
@@ -197,10 +182,6 @@ def _resizable(file: h5py.File, name: str, rows: int, shape: tuple[int, ...], ki
     file.create_dataset(name, (rows, *shape), kind, chunks=(max(1, min(chunk, rows)), *shape), maxshape=(None, *shape), fill_time="never")
 
 
-def _check(entry: list[int]) -> int:
-    return int(xxhash.xxh3_64_intdigest(np.array(entry, "<i8").tobytes()) >> 1)
-
-
 def left_behind(path: Path, config_digest: str, plan_digest: str) -> tuple[Mark | None, str]:
     """How far an earlier run came with the same config, input and plans, or None and, where there is something to say, why it cannot be gone on with.
 
@@ -218,8 +199,7 @@ def left_behind(path: Path, config_digest: str, plan_digest: str) -> tuple[Mark 
                 return None, f"{partial.name} was begun with another config or other slides: begun anew"
             if str(f.attrs["plan_digest"]) != plan_digest:
                 return None, f"slides read otherwise than when {partial.name} was begun: begun anew"
-            marks = sorted(entry for entry in f["journal"][...].tolist() if entry[0] and _check(entry[:-1]) == entry[-1])
-            return Mark(*marks[-1][1:-1]), ""
+            return last_mark(f), ""
     except OSError as e:
         if e.errno is not None:  # the file system's word; HDF5's own, of a file that was cut off while it was laid out, has no number
             raise
@@ -231,7 +211,7 @@ def left_behind(path: Path, config_digest: str, plan_digest: str) -> tuple[Mark 
 def finish(path: Path, mark: Mark, attributes: dict[str, Any]) -> str:
     """Cut the file to `mark.rows` rows, note digests and `attributes`, rename it; returns the content digest. By one rank, when all have closed."""
     partial, head = partial_path(path), _head_path(path)
-    with _system_errors(path):
+    with system_errors(path):
         _put_aside(partial, head)
         with h5py.File(partial, "r+", libver=LIBVER) as f:
             content = content_digest(f["row_digest"], mark.rows)
@@ -244,10 +224,10 @@ def finish(path: Path, mark: Mark, attributes: dict[str, Any]) -> str:
             del f["journal"]
             for name, value in {**attributes, "content_digest": content, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")}.items():
                 f.attrs[name] = value
-        _sync(partial)
+        synced(partial)
         partial.replace(path)
         head.unlink()
-        _sync(path.parent)
+        synced(path.parent)
     return content
 
 
@@ -289,7 +269,7 @@ def _put_aside(partial: Path, head: Path) -> None:
         copy.flush()
         os.fsync(copy.fileno())
     making.replace(head)
-    _sync(head.parent)
+    synced(head.parent)
 
 
 def _first_byte(dataset: h5py.Dataset) -> int:
@@ -306,7 +286,7 @@ def _restore(partial: Path, head: Path) -> None:
     head.unlink()
 
 
-def _sync(path: Path) -> None:
+def synced(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -315,7 +295,7 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
+def system_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:

@@ -30,15 +30,19 @@ class Communicators:
     train: Comm | None
     infer: Comm | None
 
-    def with_members(self, train_ranks: int | None) -> Communicators:
-        """The communicators with members for training and inference: one rank per device where nodes have devices, else all ranks, of which
-        the first `train_ranks` train. Collective over the world."""
+    def with_members(self, train_ranks: int | None, per_device: int = 1) -> Communicators:
+        """The communicators with members for training and inference: one rank per device trains, `per_device` infer, where nodes have devices, else
+        all ranks do; of these the first `train_ranks` train. Gives each rank its device, before TensorFlow looks for one. Collective over the world."""
         world, node = self.world, self.node
         if train_ranks is not None and train_ranks > world.size:
             raise UserError(f"`train.ranks` is {train_ranks}", "", f"there are only {world.size} ranks: start more, or lower it")
-        per_node = _devices()
-        wanted = node.rank < per_node if world.allreduce(per_node, op=MPI.MAX) > 0 else True
-        return Communicators(world, node, _members(world, wanted, train_ranks), _members(world, wanted, None))
+        devices = _devices()
+        anywhere = world.allreduce(len(devices), op=MPI.MAX) > 0
+        if anywhere:
+            os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
+            os.environ["CUDA_VISIBLE_DEVICES"] = device_of(node.rank, devices, per_device)
+        trains, infers = (not anywhere or node.rank < n * len(devices) for n in (1, per_device))
+        return Communicators(world, node, _members(world, trains, train_ranks), _members(world, infers, None))
 
 
 def start() -> Communicators:
@@ -66,12 +70,19 @@ def _intra(comm: MPI.Comm) -> Comm:
     return comm
 
 
-def _devices() -> int:
-    """GPUs that this process may use, found without starting a GPU library."""
+def device_of(node_rank: int, devices: list[str], per_device: int) -> str:
+    """The device of a rank, "-1" for none. They are dealt out in turn, so that the ranks that train, one on each, keep theirs when more infer."""
+    return devices[node_rank % len(devices)] if node_rank < per_device * len(devices) else "-1"
+
+
+def _devices() -> list[str]:
+    """Names of the GPUs that this process may use, found without starting a GPU library."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = Path("/proc/driver/nvidia/gpus")
     present = len(list(gpus.iterdir())) if gpus.is_dir() else 0
-    return present if visible is None else min(present, len([v for v in visible.split(",") if v.strip() not in ("", "-1")]))
+    if visible is None:
+        return [str(k) for k in range(present)]
+    return [v.strip() for v in visible.split(",") if v.strip() not in ("", "-1")][:present]
 
 
 def finish() -> None:

@@ -8,7 +8,7 @@ at most two outcomes are in memory. A rank alone puts each outcome at once.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from .clock import Clock
 from .communicators import Comm
 from .exchange import Exchange
 from .fence import agree, as_error
-from .shares import Share, contiguous_shares, reach_of
+from .shares import Share, reach_of, rounds_of
 from .signals import Signals, stopped
 
 T = TypeVar("T")
@@ -64,27 +64,30 @@ class Rounds(Generic[T]):
         self._comm, self._most, self._clock, self._signals = comm, most, clock, signals
         self._reach = reach_of(weights)
 
+    def shares(self, start: int) -> Iterator[Share]:
+        """What this rank will be handed, round after round, in a walk from block `start` on: known beforehand, so it can be read ahead."""
+        return (shares[self._comm.rank] for shares in rounds_of(self._reach, start, self._comm.size, self._most))
+
     def run(self, task: Task[T], start: int, begun: npt.NDArray[np.int64], progress: Callable[[int], None]) -> npt.NDArray[np.int64]:
         """Walk from block `start` on; `begun` is the sum of `sizes` over the blocks before it.
 
         Returns that sum over all blocks. Raises on all ranks what the first failing rank raised, or `stopped()`.
         """
         comm, at = self._comm, start
-        done = np.zeros(comm.size, np.int64)
         walk: _Walk[T] = _Walk(np.array(begun, np.int64))
         blocks = len(self._reach) - 1
-        while at < blocks and not walk.stop:
-            shares = contiguous_shares(self._reach, at, done, self._most)
+        for shares in rounds_of(self._reach, start, comm.size, self._most):
             outcome: T | None = None
             if walk.error is None:
                 outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
-            done += [int(self._reach[s.stop] - self._reach[s.start]) for s in shares]
             at = shares[-1].stop
             self._settle(task, walk, progress)
             said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome))
             walk.pending = (said, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
                 self._settle(task, walk, progress)
+            if walk.stop:
+                break
         self._settle(task, walk, progress)
         agree(comm, walk.error)  # from here on all have put everything
         if walk.to_mark is not None and comm.rank == 0:

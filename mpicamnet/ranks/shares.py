@@ -1,6 +1,7 @@
 """Who does what: contiguous pieces of a list of blocks, near-equal by weight. Pure functions: every rank computes the same answer."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,16 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArra
         taker = int(done.argmin())
         cuts = [start] * (taker + 1) + [start + 1] * (size - taker)
     return [Share(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def rounds_of(reach: npt.NDArray[np.int64], start: int, size: int, most: int) -> Iterator[list[Share]]:
+    """The shares of `size` ranks in each round from block `start` to the end; as in `contiguous_shares`."""
+    done = np.zeros(size, np.int64)
+    while start < len(reach) - 1:
+        shares = contiguous_shares(reach, start, done, most)
+        yield shares
+        done += [int(reach[s.stop] - reach[s.start]) for s in shares]
+        start = shares[-1].stop
 
 
 def _nearest(reach: npt.NDArray[np.int64], weight: float) -> int:

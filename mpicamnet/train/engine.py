@@ -3,26 +3,27 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..errors import UserError
 from ..ranks import Comm
 from ..ranks.fence import RankFault
 
-T = TypeVar("T")
 CYCLE_MS = "1"  # how often Horovod looks for work
+CONTEXT = 500  # MiB that a process takes on a GPU beside its tensors
 
 _threads: int | None = None  # what TensorFlow was started with in this process: it cannot be changed afterwards
 
 
-def start_tensorflow(threads: int, place: int = 0) -> tuple[Any, Any]:
+def start_tensorflow(threads: int, replicas: int = 1) -> tuple[Any, Any]:
     """The modules (tensorflow, keras), with `threads` threads within an operation and operations one by one.
 
-    `place`: the rank's among those of its node. Where there are GPUs it gets the one of that number alone, whose memory it takes as it needs it.
+    `replicas`: ranks that share each GPU; where there are several, each takes its share of the memory, for as long as the process lives.
 
     Raises UserError where this process has started TensorFlow with another number of threads.
     """
@@ -41,17 +42,29 @@ def start_tensorflow(threads: int, place: int = 0) -> tuple[Any, Any]:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_op_determinism()
-        devices = tf.config.list_physical_devices("GPU")
-        tf.config.set_visible_devices(device_of(devices, place), "GPU")
-        for device in device_of(devices, place):
-            tf.config.experimental.set_memory_growth(device, True)
+        for gpu in tf.config.list_physical_devices("GPU"):
+            if replicas == 1:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            else:
+                limit = memory_share(_gpu_memory(), replicas)
+                tf.config.set_logical_device_configuration(gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=limit)])
         _threads = threads
     return tf, keras
 
 
-def device_of(devices: Sequence[T], place: int) -> list[T]:
-    """The device of the rank at `place` on its node: one, shared only where ranks are more than devices; none where there is none."""
-    return [devices[place % len(devices)]] if devices else []
+def memory_share(total: int, replicas: int) -> int:
+    """MiB of a GPU's `total` that each of `replicas` may take: what the driver needs for each process stays free."""
+    return int(total * 0.95 - replicas * CONTEXT) // replicas
+
+
+def _gpu_memory() -> int:
+    """MiB of the GPU that this process was given."""
+    asked = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", f"--id={os.environ['CUDA_VISIBLE_DEVICES']}"]
+    try:
+        return int(subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as e:
+        raise UserError("the memory of the GPU is not known, and several ranks are to divide it", "nvidia-smi",
+                        f"set infer.ranks_per_device to 1 ({type(e).__name__})") from None
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ def _train(job: Job, plan: Plan, comm: Comm) -> None:
     config, train, folder = job.config, job.config.train, job.work / "train"
     order = _order(config, plan, comm.size)
     with fence(comm):
-        _, keras = start_tensorflow(train.threads, job.comms.node.rank)
+        _, keras = start_tensorflow(train.threads, config.infer.ranks_per_device)
     timeline = folder / "timeline.json.partial" if train.timeline else None
     with horovod(comm, timeline) as hvd:
         with fence(comm):

@@ -9,10 +9,15 @@ import h5py
 import numpy as np
 import openslide
 import pytest
+import shapely
+import tifffile
+from skimage.registration import phase_cross_correlation
 
+from mpicamnet.slides import read_annotation
 from tests.launch import good, mpicamnet
 from tests.program.conftest import Configure
 from tests.shared_data import DATA, needs_data
+from tests.untrained import save_untrained
 
 pytestmark = needs_data
 WSI = DATA / "wsi"
@@ -85,3 +90,28 @@ def test_files_that_cannot_be_read_are_named_one_by_one(configure: Configure, tm
     assert p.returncode == 3
     for path in broken:
         assert sum(path.stem in line for line in p.stderr.splitlines()) == 1, p.stderr
+
+
+def test_dicom_and_tiff_of_one_slide_get_the_same_heatmap_over_the_same_tissue(configure: Configure, tmp_path: Path, outlines: Path) -> None:
+    """The TIFF holds the px of the DICOM and a level more. With the tissue mask made of level 0 all is the same px for px; as it is by default, from
+    the coarser level where there is one, only the rim of the tissue differs and the maps do not lie apart."""
+    model = save_untrained(tmp_path / "model.keras", 32, 28.97)
+    for downsample in (1, 32):
+        c = configure(f"d{downsample}", data={"layout": "csv", "csv": str(table(tmp_path, (DICOM, outlines), (TIFF, outlines))), "patch": 32},
+                      tissue={"downsample": downsample}, infer={"model": str(model), "stride": 16})
+        good("infer", c, ranks=2)
+        folder = c.with_suffix("") / "infer" / "heatmaps"
+        dicom, tiff = (tifffile.imread(folder / f"{path.stem}.tif") for path in (DICOM, TIFF))
+        for path, px in ((DICOM, dicom), (TIFF, tiff)):
+            with openslide.OpenSlide(path) as slide, openslide.OpenSlide(folder / f"{path.stem}.tif") as heat:
+                step = slide.dimensions[0] // px.shape[1]
+                assert heat.dimensions == tuple(-(-s // step) for s in slide.dimensions)
+                assert float(heat.properties["openslide.mpp-x"]) == pytest.approx(step * float(slide.properties["openslide.mpp-x"]), rel=1e-4)
+        shift, _, _ = phase_cross_correlation((dicom > 0).astype(float), (tiff > 0).astype(float))
+        assert shift.tolist() == [0, 0]
+        if downsample == 1:
+            assert np.array_equal(dicom, tiff) and (dicom > 0).mean() > 0.1
+        lesions = read_annotation(outlines)
+        row, column = np.nonzero(tiff)
+        inside = shapely.contains_xy(lesions, (column + 0.5) * step, (row + 0.5) * step).sum() * step**2
+        assert inside > 0.9 * lesions.area, "the outlines lie where the map knows tissue"

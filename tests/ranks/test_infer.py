@@ -18,6 +18,7 @@ from mpicamnet.ranks import Clock, Communicators, Log, Signals
 from mpicamnet.slides import catalogue
 from mpicamnet.synth import draw_cohort
 from tests.launch import on_ranks
+from tests.untrained import save_untrained
 
 PATCH = 64
 
@@ -31,17 +32,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that has learned nothing: its answers need only be the same."""
-    from mpicamnet.train.engine import start_tensorflow
-    from mpicamnet.train.model_file import Card, save_model
-    from mpicamnet.train.zoo import NETWORKS
-
-    _, keras = start_tensorflow(1)
-    keras.utils.set_random_seed(4)
-    path = tmp_path_factory.mktemp("model") / "model.keras"
-    card = Card("camnet_small", PATCH, 0.5, 0, "RGB", "px / 127.5 - 1", "logit", ("normal", "tumour"))
-    save_model(path, NETWORKS["camnet_small"].build(PATCH), card, {}, "m")
-    return path
+    return save_untrained(tmp_path_factory.mktemp("model") / "model.keras", PATCH, 0.5)
 
 
 def job(comms: Communicators, slides: str, model: str, work: str, **data: Any) -> Job:
@@ -77,7 +68,7 @@ def on_one(slides: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) 
     return work
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", [2, 3, 4])
 def test_probabilities_files_and_measures_are_the_same_on_any_number_of_ranks(slides: Path, model: Path, on_one: Path, ranks: int) -> None:
     work = on_one.with_name(f"r{ranks}")
     on_ranks(ranks, inferred, str(slides), str(model), str(work), timeout=180)
@@ -86,9 +77,12 @@ def test_probabilities_files_and_measures_are_the_same_on_any_number_of_ranks(sl
     for column in ("slide", "xy", "prob", "label"):
         assert np.array_equal(one[column], more[column]), column
     assert one["content"] == more["content"]
-    for picture in one["names"]:
-        name = f"infer/heatmaps/{picture}.png"
-        assert (work / name).read_bytes() == (on_one / name).read_bytes()
+    names = sorted(f"{slide}{suffix}" for slide in one["names"] for suffix in (".tif", ".png", ".geojson", ".xml"))
+    for w in (on_one, work):
+        assert sorted(p.name for p in (w / "infer" / "heatmaps").iterdir()) == names
+        assert sorted(p.name for p in (w / "infer").iterdir()) == ["heatmaps", "predictions.h5"]
+    for name in names:
+        assert (work / "infer" / "heatmaps" / name).read_bytes() == (on_one / "infer" / "heatmaps" / name).read_bytes(), name
     a, b = (json.loads((w / "evaluate" / "evaluation.json").read_text()) for w in (on_one, work))
     assert a["tile"] == b["tile"] and a["content_digest"] == b["content_digest"]
 
@@ -143,7 +137,7 @@ def refused(comms: Communicators, slides: str, model: str, work: str) -> list[st
     from mpicamnet.infer import stage as infer
 
     said = []
-    for data in ({"patch": 96}, {"split": Split(by="center", train=[0], val=[1])}):
+    for data in ({"patch": 96}, {"split": Split(by="center", train=[0], val=[1])}, {"mpp": 1.5}):
         order = job(comms, slides, model, work, **data)
         try:
             infer.run(order)
@@ -153,8 +147,9 @@ def refused(comms: Communicators, slides: str, model: str, work: str) -> list[st
     return said
 
 
-def test_a_model_of_another_size_and_a_split_without_test_are_refused(slides: Path, model: Path, tmp_path: Path) -> None:
+def test_a_model_of_another_size_or_resolution_and_a_split_without_test_are_refused(slides: Path, model: Path, tmp_path: Path) -> None:
     outcomes = on_ranks(2, refused, str(slides), str(model), str(tmp_path / "w"))
     assert outcomes[0] == outcomes[1]
     assert "2 the model takes patches of 64 px, and `data.patch` is 96" in outcomes[0][0]
     assert "no slides are in the split's test" in outcomes[0][1]
+    assert outcomes[0][2].startswith("2 it would be read at 1.5 um per px, and the model was trained at 0.5") and "data.mpp" in outcomes[0][2]

@@ -175,28 +175,6 @@ def test_a_finished_model_wanted_anew_is_trained_from_the_start(undisturbed: lis
     assert on_ranks(2, again, str(work), "whole", timeout=180) == [[True, True, undisturbed[0]["kept"]]] * 2
 
 
-MINING: dict[str, Any] = {"epochs": 3, "mining": Mining(after=1, threshold=0.3), "balance": "oversample", "readers": 2, "stain": "reinhard"}
-
-
-def mined(comms: Communicators, work: str, cuts: list[int]) -> list[list[str]]:
-    """Train with hard negatives: whole, then with a signal after as many steps and to the end."""
-    from mpicamnet.train import stage
-
-    order = job(comms, work, "mined", **MINING)
-    stage.run(order)
-    hard = comms.world.bcast(len(np.load(order.work / "train" / "last" / "mined.npz")["hard"]) if comms.world.rank == 0 else None, root=0)
-    whole = [str(hard > 0), final_weights(order.work), last_checkpoint(order.work)]
-    return [whole, *(_interrupted(comms, work, f"mined{steps}", steps, **MINING) for steps in cuts)]
-
-
-def test_a_run_stopped_after_hard_negatives_were_mined_goes_on_with_the_same_ones(work: Path) -> None:
-    """Two ranks, 5 steps an epoch: stopped in the epoch in which they were mined, and in the one after."""
-    whole, *cut = on_ranks(2, mined, str(work), [8, 13], timeout=240)[0]
-    assert whole[0] == "True"
-    for outcome in cut:
-        assert outcome[0].startswith("75 ") and outcome[1:] == whole[1:]
-
-
 def hard_rows(comms: Communicators, work: str) -> list[list[int]]:
     """The normal rows that an untrained network finds more like tumour than half of them: as mined, as read back, and as it says of all at once."""
     from mpicamnet.train import scoring
@@ -373,44 +351,6 @@ def test_a_rank_that_is_killed_ends_the_job_and_is_named(work: Path, victim: int
     assert ended.returncode != 0
     assert re.search(rf"process rank {victim} .*exited on signal 9", ended.stderr), ended.stderr
     assert not (work / f"endless{victim}" / "train" / "model.keras").exists()
-
-
-def hard_rows(comms: Communicators, work: str) -> list[list[int]]:
-    """The normal rows that an untrained network finds more like tumour than half of them: as mined, as read back, and as it says of all at once."""
-    from mpicamnet.train import scoring
-    from mpicamnet.train.engine import start_tensorflow
-    from mpicamnet.train.feed import Feed
-    from mpicamnet.train.mining import with_hard_rows
-    from mpicamnet.train.order import Order
-    from mpicamnet.train.source import open_source
-    from mpicamnet.train.step import forward_pass
-    from mpicamnet.train.table import read_table
-    from mpicamnet.train.zoo import NETWORKS
-
-    scoring.SCORED_AT_ONCE = 8  # several batches for each rank
-    _, keras = start_tensorflow(1)
-    keras.utils.set_random_seed(4)
-    forward = forward_pass(NETWORKS["camnet_small"].build(SIDE))
-    table = read_table(Path(work) / "patches.h5", SIDE)
-    normal = np.flatnonzero(table.label == 0)
-    with open_source(table, Config(work), []) as source:
-        prob = 1 / (1 + np.exp(-forward(source.read(normal)).astype(float)))
-        ranked = np.sort(prob)
-        threshold = float(ranked[len(ranked) // 2 - 1:][:2].mean())
-        order = job(comms, work, f"hard{comms.world.size}", epochs=3, mining=Mining(after=1, threshold=threshold, boost=3))
-        feed = Feed(table, source, np.ones(2, np.float32), 5, Augment())
-        rows = np.flatnonzero(table.label >= 0)
-        plain = Order(rows, table.label[rows], 5)
-        found = with_hard_rows(order, comms.world, forward, feed, plain, 1, begun=False)
-        again = with_hard_rows(order, comms.world, forward, feed, plain, 2, begun=False)
-    assert with_hard_rows(order, comms.world, forward, feed, plain, 0, begun=False) is plain
-    return [found.hard.tolist(), again.hard.tolist(), normal[prob > threshold].tolist()]
-
-
-def test_the_hard_negatives_are_the_false_positives_on_any_number_of_ranks(work: Path) -> None:
-    outcomes = [rank for ranks in (1, 2, 3) for rank in on_ranks(ranks, hard_rows, str(work))]
-    assert len(outcomes) == 6 and len(outcomes[0][0]) > 10
-    assert all(found == outcomes[0][2] for outcome in outcomes for found in outcome)
 
 
 def too_large(comms: Communicators, work: str) -> list[Any]:

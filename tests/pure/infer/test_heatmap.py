@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from mpicamnet.infer.heatmap import heatmap
 from mpicamnet.infer.picture import round_length
-from mpicamnet.infer.predict import Predicted, probabilities
+from mpicamnet.infer.tiles import Tiles
 from mpicamnet.patches.grid import Grid
 
 
@@ -29,23 +28,9 @@ def test_every_window_finds_its_cell_also_where_level_0_px_are_rounded(downsampl
     assert (heat.prob.ravel() == prob).all()  # windows come row by row
 
 
-def test_batches_have_one_shape_and_padding_leaves_no_trace() -> None:
-    shapes = []
-
-    def forward(px: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        shapes.append(px.shape)
-        return px[:, 0, 0, 0].astype(np.float32) - 3
-
-    px = np.broadcast_to(np.arange(7, dtype=np.uint8)[:, None, None, None], (7, 2, 2, 3))
-    prob = probabilities(forward, px, 3)
-    assert shapes == [(3, 2, 2, 3)] * 3
-    assert prob == pytest.approx(1 / (1 + np.exp(3 - np.arange(7))), rel=1e-6)  # the logistic function
-    assert probabilities(forward, px[:0], 3).shape == (0,)
-
-
 def test_tiles_stand_by_slide_then_row_then_column() -> None:
     xy = np.array([[0, 0], [5, 9], [7, 2], [3, 9]])
-    tiles = Predicted(np.array([1, 0, 0, 0], np.int32), xy, np.zeros(4, np.int8), np.array([1, 2, 3, 4], np.float32))
+    tiles = Tiles(np.array([1, 0, 0, 0], np.int32), xy, np.zeros(4, np.int8), np.array([1, 2, 3, 4], np.float32))
     assert tiles.in_order().prob.tolist() == [3, 4, 2, 1]
 
 
