@@ -9,7 +9,6 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import RandomForestClassifier
 
 from .heat import Features
 from .slide_level import Grades
@@ -39,6 +38,8 @@ def forest_chances(features: npt.NDArray[np.float64], true: Grades, group: Grade
 
     `features` float64 (n, 5), `true`, `group` int64 (n,). The draw depends on (seed, held_out) alone.
     """
+    from sklearn.ensemble import RandomForestClassifier  # here, as most runs on many ranks have no forest for most of them
+
     key = hashlib.sha256(f"{seed}\0forest\0{held_out}".encode()).digest()[:4]
     forest = RandomForestClassifier(trees, class_weight="balanced", random_state=int.from_bytes(key, "little"), n_jobs=1)
     mine = group == held_out

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from .bootstrap import Replicate, band
 from .curves import FALSE_SHARES, RECALLS, mean_probabilities
@@ -21,6 +19,8 @@ NAMES = ("roc.png", "pr.png", "froc.png", "calibration.png")
 
 def write_pictures(folder: Path, levels: Levels, replicates: Replicates, evaluation: dict[str, Any]) -> list[str]:
     """Draw the curves that exist, each whole under its name; returns their names."""
+    from matplotlib.figure import Figure  # by the one rank that draws: many ranks that load it would crowd a shared file system
+
     tile, lesion = evaluation["tile"], evaluation["lesion"]
     drawn = []
     draw: Callable[[Any], None]
@@ -95,7 +95,7 @@ def _froc(axes: Any, levels: Levels, replicates: Sequence[Replicate], lesion: di
     axes.plot(rates, [m["value"] for m in lesion["sensitivity_at"].values()], "o", color=DARK, label="places that the score is the mean of")
     axes.set_xscale("log", base=2)
     axes.set_xticks([0.125, *rates, 16], ["1/8", "1/4", "1/2", "1", "2", "4", "8", "16"])
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.minorticks_off()
     axes.set(xlabel="false positives per slide, mean over all slides (log scale)", ylabel="sensitivity (share of lesions found)", xlim=(0.125, 16),
              ylim=(-0.01, 1.03))
     small = lesion["isolated_tumor_cells"]
