@@ -189,9 +189,20 @@ class Infer:
 
 
 @dataclass(frozen=True)
+class Detection:
+    smoothing: float = key("sigma of the Gaussian over a heatmap, in patches (0: none)", 0.5, low=0, high=10)
+    threshold: float = key("a lesion reaches as far as the smoothed probability is at least this", 0.5, above=0, high=1)
+    sure: float = key("... and counts only where it is somewhere at least this", 0.9, above=0, high=1)
+    least: float = key("FROC: a peak of the smoothed heatmap is a detection from this probability on", 0.1, above=0, high=1)
+    distance: float = key("FROC: of peaks nearer to each other than this only the higher is one, um", 200.0, above=0)
+
+
+@dataclass(frozen=True)
 class Evaluate:
     threshold: float = key("a tile is called tumour from this probability on", 0.5, low=0, high=1)
-    bootstrap: int = key("resamplings of the slides for the 95 % intervals (0: none)", 1000, low=0)
+    bootstrap: int = key("resamplings of the slides (at patient level: patients) for the 95 % intervals (0: none)", 1000, low=0)
+    forest: int = key("trees of the random forest that classes slides by what their heatmaps show (0: none)", 200, low=0)
+    detection: Detection = key("how lesions are seen in a heatmap", Detection())
 
 
 @dataclass(frozen=True)
@@ -442,6 +453,9 @@ def _check(config: Config, where: Path) -> None:
     if config.train.mining.after is not None and config.train.mining.after >= config.train.epochs:
         raise UserError(f"`train.mining.after` is {config.train.mining.after}, and `train.epochs` {config.train.epochs}", where,
                         "no epoch is left to train on what is mined")
+    if config.evaluate.detection.sure < config.evaluate.detection.threshold:
+        raise UserError(f"`evaluate.detection.sure` ({config.evaluate.detection.sure}) is below `evaluate.detection.threshold` "
+                        f"({config.evaluate.detection.threshold})", where, "raise it: a lesion is surest in its middle")
     if s.fractions is not None and (len(s.fractions) != 3 or min(s.fractions) < 0 or abs(sum(s.fractions) - 1) > 1e-6):
         raise UserError("`data.split.fractions` must be three shares that sum to 1", where, "e.g. [0.7, 0.1, 0.2]")
     if s.fractions is not None and any((s.train, s.val, s.test)):

@@ -43,7 +43,7 @@ STAGES = (
     Stage("train", "mpicamnet.train.stage", "train/model.keras", ("extract",), ("seed", "data.split", *_TRAIN), "patches to a network, by Horovod"),
     Stage("infer", "mpicamnet.infer.stage", "infer/predictions.h5", (SLIDES, "train"), ("seed", "data.split", *_INFER),
           "slides and network to probabilities and heatmaps"),
-    Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", ("infer",), ("seed", "data.split", "evaluate"), "how good they are"),
+    Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", (SLIDES, "infer"), ("seed", "data.split", "evaluate"), "how good they are"),
 )
 BY_NAME = {s.name: s for s in STAGES}
 

@@ -104,10 +104,15 @@ def calibration_error(label: Labels, prob: Probabilities, times: Counts | None =
     width, weighted by their rows."""
     if len(label) == 0 or (times is not None and not times.any()):
         return None
-    bins = np.minimum((prob.astype(np.float64) * BINS).astype(np.int64), BINS - 1)
+    bins = bin_of(prob)
     weight = np.ones(len(label)) if times is None else times.astype(np.float64)
     distance = np.bincount(bins, weight * (prob.astype(np.float64) - label), BINS)
     return float(np.abs(distance).sum() / weight.sum())
+
+
+def bin_of(prob: Probabilities) -> Counts:
+    """The bin of the calibration error that each probability lies in, int64 (n,)."""
+    return np.minimum((prob.astype(np.float64) * BINS).astype(np.int64), BINS - 1)
 
 
 def _share(part: int, whole: int) -> float | None:

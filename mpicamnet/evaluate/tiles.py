@@ -2,16 +2,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bootstrap import drawn_slides, interval
-from .measures import Counts, Ranking, calibration_error, confusion, pr_auc, roc_auc
-
-NAMES = ("roc_auc", "pr_auc", "accuracy", "sensitivity", "specificity", "f1", "ece")
-Values = dict[str, float | None]
+from .bootstrap import Counts, Curve, Values
+from .curves import precisions, sensitivities, tumor_shares
+from .measures import Confusion, Ranking, calibration_error, confusion, pr_auc, roc_auc
 
 
 @dataclass(frozen=True)
@@ -29,44 +26,41 @@ class Tiles:
 
 
 class TileMeasures:
-    """The measures over a set of tiles and over its resamplings."""
+    """The measures over a set of tiles (bootstrap.Sample); slides are drawn."""
 
-    def __init__(self, tiles: Tiles, threshold: float, seed: int, what: str):
-        self._tiles, self._threshold, self._seed, self._what = tiles, threshold, seed, what
+    def __init__(self, tiles: Tiles, threshold: float, what: str):
+        self.tiles, self.threshold, self.what = tiles, threshold, what
         slides, self._place = np.unique(tiles.slide, return_inverse=True)
-        self.slides = len(slides)
-        self._ranking = Ranking(tiles.label, tiles.prob)
+        self.units = len(slides)
+        self.ranking = Ranking(tiles.label, tiles.prob)
+
+    @property
+    def positives(self) -> int:
+        return int(self.tiles.label.sum())
+
+    @property
+    def confusion(self) -> Confusion:
+        return confusion(self.tiles.label, self.tiles.prob, self.threshold)
 
     def values(self, times: Counts | None = None) -> Values:
-        """Each measure, or None where it does not exist; rows counted `times` times."""
-        label, prob = self._tiles.label, self._tiles.prob
-        table = confusion(label, prob, self._threshold, times)
-        return {"roc_auc": roc_auc(label, prob, times, self._ranking), "pr_auc": pr_auc(label, prob, times, self._ranking),
+        label, prob, rows = self.tiles.label, self.tiles.prob, self._rows(times)
+        table = confusion(label, prob, self.threshold, rows)
+        return {"roc_auc": roc_auc(label, prob, rows, self.ranking), "pr_auc": pr_auc(label, prob, rows, self.ranking),
                 "accuracy": table.accuracy, "sensitivity": table.sensitivity, "specificity": table.specificity, "f1": table.f1,
-                "ece": calibration_error(label, prob, times)}
+                "ece": calibration_error(label, prob, rows)}
 
-    def replicate(self, number: int) -> Values:
-        """The measures in one resampling of the slides."""
-        if self.slides < 2:
-            return dict.fromkeys(NAMES)
-        return self.values(drawn_slides(self.slides, self._seed, self._what, number)[self._place])
+    def curves(self, times: Counts | None = None) -> dict[str, Curve]:
+        rows = self._rows(times)
+        true, false = self.ranking.counts(rows)
+        return {"roc": sensitivities(true, false), "pr": precisions(true, false),
+                "calibration": tumor_shares(self.tiles.label, self.tiles.prob, rows)}
 
-    def summary(self, replicates: list[Values]) -> dict[str, Any]:
-        """What evaluation.json says of these tiles."""
-        label = self._tiles.label
-        out: dict[str, Any] = {"n": len(label), "positives": int(label.sum())}
-        for name, value in self.values().items():
-            if value is None:
-                out[name] = {"value": None, "why": _why(name, len(label), int(label.sum()))}
-            else:
-                low, high = interval([r[name] for r in replicates], self.slides)
-                out[name] = {"value": value, "low": low, "high": high}
-        out["confusion"] = confusion(label, self._tiles.prob, self._threshold).table
-        return out
+    def why(self, name: str) -> str:
+        if len(self.tiles.label) == 0:
+            return "no tile has a known label"
+        if name in ("roc_auc", "pr_auc"):
+            return "no tumour tiles" if self.positives == 0 else "no normal tiles"
+        return "no normal tiles" if name == "specificity" else "no tumour tiles"
 
-
-def _why(name: str, n: int, positives: int) -> str:
-    if n == 0:
-        return "no tile has a known label"
-    missing = "tumour" if positives == 0 else "normal"
-    return f"no {missing} tiles" if name in ("roc_auc", "pr_auc") else f"no {'normal' if name == 'specificity' else 'tumour'} tiles"
+    def _rows(self, times: Counts | None) -> Counts | None:
+        return None if times is None else times[self._place]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from ..config import Data
 from ..errors import UserError
-from .record import STAGES, SlideRecord
+from .record import PN_STAGES, STAGES, SlideRecord
 
 SLIDE_SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm")
 OUTLINE_SUFFIXES = (".xml", ".geojson", ".json")  # and NAME_mask.tif
 _NODE = re.compile(r"patient_(\d+)_node_(\d+)$", re.IGNORECASE)
+_PATIENT = re.compile(r"patient_(\d+)(?:\.zip)?$", re.IGNORECASE)
 _CENTER = re.compile(r"cent(?:er|re)_(\d+)$", re.IGNORECASE)
 _PATIENTS_PER_CENTER = 20  # Camelyon17's training set, where a copy without centre folders leaves it to the number
 WANTED = {
@@ -30,10 +31,8 @@ def camelyon17(data: Data) -> list[SlideRecord]:
     bases = [b for b in (root, root / "training") if b.is_dir()]
     outlines = _outlines([b / d for b in bases for d in ("lesion_annotations", "annotations")])
     stages: dict[str, str] = {}
-    for b in bases:
-        for name in ("stage_labels.csv", "stages.csv"):
-            if (b / name).is_file():
-                stages.update(stage_labels(b / name))
+    for path in _stage_tables(data):
+        stages.update(stage_labels(path))
     found = []
     for b in bases:
         for folder in _folders(b):
@@ -88,7 +87,9 @@ def folder(data: Data) -> list[SlideRecord]:
         if not notes.is_dir():
             raise UserError("the folder of annotations is not there", notes, "mend `data.annotations`")
     outlines = _outlines([notes])
-    stages = stage_labels(root / "stage_labels.csv") if (root / "stage_labels.csv").is_file() else {}
+    stages: dict[str, str] = {}
+    for path in _stage_tables(data):
+        stages.update(stage_labels(path))
     found = []
     for path in _slides(root):
         node = _NODE.match(path.stem)
@@ -112,6 +113,28 @@ def stage_labels(path: Path) -> dict[str, str]:
             raise UserError(f"unknown stage `{row['stage']}`", f"{path}, line {line}", "it can be " + ", ".join(STAGES))
         stages[_stem(name)] = stage
     return stages
+
+
+def patient_stages(data: Data) -> dict[int, str]:
+    """Patient number -> pN stage, from the lines of patients (`patient_PPP.zip,pN1`) in the tables of stages that a layout has."""
+    stages: dict[int, str] = {}
+    for path in _stage_tables(data):
+        for line, row in _table(path, ("patient", "stage")):
+            patient, stage = _PATIENT.match(row["patient"].strip()), row["stage"].strip()
+            if patient is None or not stage:
+                continue
+            if stage not in PN_STAGES:
+                raise UserError(f"unknown stage `{stage}` of a patient", f"{path}, line {line}", "it can be " + ", ".join(PN_STAGES))
+            stages[int(patient[1])] = stage
+    return stages
+
+
+def _stage_tables(data: Data) -> list[Path]:
+    """The tables of stages that lie where a layout has them."""
+    root = Path(data.root or "")
+    places = {"camelyon17": [base / name for base in (root, root / "training") for name in ("stage_labels.csv", "stages.csv")],
+              "folder": [root / "stage_labels.csv"]}
+    return [path for path in places.get(data.layout, []) if path.is_file()]
 
 
 def _test_reference(path: Path) -> dict[str, str]:

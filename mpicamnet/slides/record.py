@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-STAGES = ("negative", "itc", "micro", "macro")
+STAGES = ("negative", "itc", "micro", "macro")  # of a slide
+PN_STAGES = ("pN0", "pN0(i+)", "pN1mi", "pN1", "pN2")  # of a patient
 
 
 @dataclass(frozen=True)

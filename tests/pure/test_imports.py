@@ -43,3 +43,11 @@ def test_imports_go_downward_and_mpi_stays_in_ranks(path: Path) -> None:
             assert room not in ("slides", "ranks", "synth", "config", "errors")
         if top in ("tensorflow", "keras", "horovod"):
             assert room in ("train", "infer", "doctor")
+
+
+@pytest.mark.parametrize("path", sorted((HOME / "evaluate").glob("*.py")), ids=lambda p: p.name)
+def test_evaluation_knows_of_slides_what_is_true_of_them_and_never_their_pixels(path: Path) -> None:
+    """Outlines and tables of stages are truth that no other file holds; all else comes from predictions.h5, so that measures need no slides."""
+    taken = {name.rsplit(".", 1)[1] for top, name in imports(path) if top == "mpicamnet" and name.startswith("mpicamnet.slides")}
+    assert taken <= {"SlideRecord", "read_annotation", "patient_stages"}
+    assert not taken or path.name in ("truth.py", "stage.py")

@@ -4,9 +4,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn import metrics
+from sklearn import calibration, metrics
 
 from mpicamnet.evaluate import calibration_error, confusion, drawn_slides, interval, pr_auc, roc_auc
+from mpicamnet.evaluate.bootstrap import Replicate, band, measures, replicate
+from mpicamnet.evaluate.curves import FALSE_SHARES, RECALLS, mean_probabilities, precisions, sensitivities, tumor_shares
+from mpicamnet.evaluate.measures import BINS, Ranking
 from mpicamnet.evaluate.tiles import TileMeasures, Tiles
 
 
@@ -48,13 +51,14 @@ def test_calibration_error_by_hand() -> None:
 
 def test_a_measure_that_does_not_exist_is_said_to_be_so_and_is_never_a_number() -> None:
     tiles = Tiles(np.array([0, 0, 1], np.int32), np.zeros(3, np.int8), np.array([0.1, 0.6, 0.2], np.float32))
-    said = TileMeasures(tiles, 0.5, 7, "").summary([])
+    sample = TileMeasures(tiles, 0.5, "")
+    said = measures(sample, [])
     assert said["roc_auc"] == {"value": None, "why": "no tumour tiles"}
     assert said["sensitivity"]["value"] is None and said["f1"]["value"] is None
     assert said["specificity"] == {"value": pytest.approx(2 / 3), "low": None, "high": None}
-    assert said["confusion"] == [[2, 1], [0, 0]]
-    empty = TileMeasures(tiles.of(np.array([9], np.int32)), 0.5, 7, "").summary([])
-    assert empty["n"] == 0 and empty["accuracy"] == {"value": None, "why": "no tile has a known label"}
+    assert sample.confusion.table == [[2, 1], [0, 0]]
+    empty = measures(TileMeasures(tiles.of(np.array([9], np.int32)), 0.5, ""), [])
+    assert empty["accuracy"] == {"value": None, "why": "no tile has a known label"}
 
 
 def test_slides_are_drawn_whole_and_by_number_alone() -> None:
@@ -77,7 +81,33 @@ def test_the_interval_of_the_mean_agrees_with_theory() -> None:
     """100 slides, each all right or all wrong with chance 0.8: 95 % of accuracies lie within 1.96 sqrt(0.8 * 0.2 / 100) = 0.078 of 0.8."""
     prob = np.where(np.arange(100) % 5 != 0, 0.9, 0.1).astype(np.float32)
     tiles = Tiles(np.repeat(np.arange(100, dtype=np.int32), 10), np.ones(1000, np.int8), np.repeat(prob, 10))
-    measures = TileMeasures(tiles, 0.5, 7, "")
-    accuracy = measures.summary([measures.replicate(i) for i in range(1000)])["accuracy"]
+    sample = TileMeasures(tiles, 0.5, "")
+    accuracy = measures(sample, [replicate(sample, 7, i) for i in range(1000)])["accuracy"]
     assert accuracy["value"] == pytest.approx(0.8)
     assert accuracy["low"] == pytest.approx(0.722, abs=0.015) and accuracy["high"] == pytest.approx(0.878, abs=0.015)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_curves_equal_scikit_learn(ties: bool) -> None:
+    label, prob, times = drawn(3, ties=ties)
+    false, true, _ = metrics.roc_curve(label, prob, sample_weight=times, drop_intermediate=False)
+    counts = Ranking(label, prob).counts(times)
+    assert sensitivities(*counts) == pytest.approx(np.interp(FALSE_SHARES, false, true), abs=1e-6)
+    precision, recall, _ = metrics.precision_recall_curve(label, prob, sample_weight=times)
+    at_highest = [precision[np.flatnonzero(recall >= r - 1e-12)[-1]] for r in RECALLS]  # its rows go from the lowest threshold to the highest
+    assert precisions(*counts) == pytest.approx(np.array(at_highest), abs=1e-6)
+    there = mean_probabilities(prob)[1] > 0
+    share, mean = calibration.calibration_curve(label, prob, n_bins=BINS)
+    if not ties:  # on the edge of a bin scikit-learn counts to the left, we to the right
+        assert tumor_shares(label, prob)[there] == pytest.approx(share, abs=1e-6)
+        assert mean_probabilities(prob)[0][there] == pytest.approx(mean, abs=1e-6)
+
+
+def test_a_band_is_pointwise_and_empty_where_the_curve_seldom_exists() -> None:
+    """Of 1,001 curves 0, 1, 2, ... the band is 25 to 975; the second place exists in 400 of them only."""
+    curves = [Replicate({}, {"c": np.array([i, i if i < 400 else np.nan], np.float32)}) for i in range(1001)]
+    edges = band(curves, "c")
+    assert edges is not None
+    low, high = edges
+    assert (low[0], high[0]) == (25, 975) and np.isnan(low[1]) and np.isnan(high[1])
+    assert band([Replicate({}, {})], "c") is None
