@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
                         ("evaluate", "how good the heatmaps are")):
         one = _with_config(commands.add_parser(name, help=words))
         one.set_defaults(process=_stage)
+    merge = _with_config(commands.add_parser("merge", help="put the shares that jobs with `extract.shard` made together to one patches.h5"))
+    merge.set_defaults(process=_merge)
     plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
     plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
     plan.set_defaults(process=_plan)
@@ -74,6 +76,12 @@ def _stage(a: argparse.Namespace) -> int:
     from . import program
 
     return program.run([a.command], a.config, a.set, a.volume)
+
+
+def _merge(a: argparse.Namespace) -> int:
+    from . import program
+
+    return program.merge(a.config, a.set, a.volume)
 
 
 def _plan(a: argparse.Namespace) -> int:

@@ -104,6 +104,7 @@ class Extract:
     chunk: int = key("MiB of one HDF5 chunk of px", 4, low=1, high=1024)
     alignment: int = key("KiB that chunks are aligned to, e.g. a file system's stripe size (0: not; gaps stay as holes)", 0, low=0)
     hints: dict[str, str] = key("MPI-IO hints, e.g. {striping_factor: '16', romio_cb_write: enable}", {})
+    shard: str | None = key("K/N, K from 1: only this share of the work, kept in work/shards/K-of-N until `mpicamnet merge`", None)
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,16 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
     config: Config = _build(Config, values, "", path)
     _check(config, path)
     return config
+
+
+def shard_of(config: Config) -> tuple[int, int] | None:
+    """K and N of `extract.shard`, 1 <= K <= N, or None where this is no share; raises ValueError where it is not K/N."""
+    if config.extract.shard is None:
+        return None
+    k, n = (int(part) if part.isascii() and part.isdigit() else 0 for part in config.extract.shard.split("/"))
+    if not 1 <= k <= n:
+        raise ValueError(config.extract.shard)
+    return k, n
 
 
 def as_dict(config: Any) -> dict[str, Any]:
@@ -375,6 +386,10 @@ def _check(config: Config, where: Path) -> None:
         raise UserError("`data.root` is missing", where, f"layout {d.layout} needs the folder of the slides")
     if d.mpp is not None and d.level:
         raise UserError("`data.level` and `data.mpp` are both set", where, "keep one of them")
+    try:
+        shard_of(config)
+    except ValueError:
+        raise UserError(f"`extract.shard` is {config.extract.shard}", where, "it must be K/N with 1 <= K <= N, e.g. 3/8") from None
     if config.label.normal_max >= config.label.tumor_min:
         raise UserError(f"`label.normal_max` ({config.label.normal_max}) is not below `label.tumor_min` ({config.label.tumor_min})", where,
                         "a patch would be both classes")
