@@ -17,6 +17,7 @@ mpi4py.rc.finalize = False
 from mpi4py import MPI  # noqa: E402
 
 from ..errors import FAULT, UserError  # noqa: E402
+from .launcher import refuse_strangers  # noqa: E402
 
 Comm = MPI.Intracomm
 
@@ -42,9 +43,15 @@ class Communicators:
 
 
 def start() -> Communicators:
-    """Initialise MPI; collective over all ranks."""
+    """Initialise MPI; collective over all ranks. Raises UserError, with MPI not running, where the ranks do not find each other."""
     if not MPI.Is_initialized():
+        refuse_strangers(os.environ, MPI.Get_library_version())
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    try:
+        refuse_strangers(os.environ, MPI.Get_library_version(), MPI.COMM_WORLD.size)
+    except UserError:
+        MPI.Finalize()
+        raise
     abort_on_uncaught()
     world = MPI.COMM_WORLD.Dup()  # libraries talk on COMM_WORLD; their messages must not meet ours
     node = _intra(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
