@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -99,7 +101,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except UserError as e:
         # Before MPI: under mpirun every rank comes here with the same words, and one of them says it.
         if _first_rank():
-            print(f"mpicamnet: error: {e}", file=sys.stderr)
+            print(f"mpicamnet: error: {e}", file=sys.stderr, flush=True)
+        else:
+            # A launcher ends all ranks when the first leaves: let that be the one that says why, and all leave with the same code.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(2)
         return e.code
 
 

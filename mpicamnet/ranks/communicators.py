@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -80,6 +81,9 @@ def _devices() -> int:
 
 def finish() -> None:
     """End MPI in order: every rank comes here, with nothing left to send."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        # A launcher that sees one rank leave with a code other than 0 ends the others: they are leaving, and must do so with the same code.
+        signal.signal(number, signal.SIG_IGN)
     sys.stdout.flush()
     sys.stderr.flush()
     if MPI.Is_initialized() and not MPI.Is_finalized():
