@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-JOBS = [p for p in sorted((ROOT / "jobs").rglob("*.sh")) if "#SBATCH" in p.read_text()]
+JOBS = [p for p in sorted((ROOT / "jobs").rglob("*.sh")) if "\n#SBATCH --" in p.read_text()]
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck (as root, `install/system.sh tests` installs it)")
