@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(process=_stage)
     merge = _with_config(commands.add_parser("merge", help="put the shares that jobs with `extract.shard` made together to one patches.h5"))
     merge.set_defaults(process=_merge)
+    stage = _with_config(commands.add_parser("stage", help="copy the slides to the nodes' own disks, each read once and sent to all nodes"))
+    stage.add_argument("--to", metavar="DIR", help="the folder of the copies on every node [data.stage]")
+    stage.set_defaults(process=_copy)
     plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
     plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
     plan.set_defaults(process=_plan)
@@ -84,6 +87,12 @@ def _merge(a: argparse.Namespace) -> int:
     from . import program
 
     return program.merge(a.config, a.set, a.volume)
+
+
+def _copy(a: argparse.Namespace) -> int:
+    from . import program
+
+    return program.stage_slides(a.config, [*a.set, *([f"data.stage={a.to}"] if a.to else [])], a.volume)
 
 
 def _plan(a: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class Data:
     mpp: float | None = key("target resolution, um per px, instead of a level; resampled where no level has it", None, above=0)
     reader: Literal["auto", "tiff", "openslide"] = key("auto: the tiled-TIFF reader where it can, else OpenSlide", "auto")
     split: Split = key("who trains, validates and tests", Split())
+    stage: str | None = key("folder on the nodes' own disks that slides are copied to before they are read, e.g. $TMPDIR", None, path=True)
 
 
 @dataclass(frozen=True)
@@ -260,9 +262,17 @@ def _values(cls: type, node: yaml.Node, prefix: str, where: object, base: Path) 
             value = _typed(value, kind, full, _at(where, value_node))
             _in_range(value, fields[name].metadata, full, _at(where, value_node))
             if fields[name].metadata["path"] and value is not None:
-                value = str(base / Path(os.path.expandvars(value)).expanduser())
+                value = str(base / Path(_expanded(value, full, _at(where, value_node))).expanduser())
                 value = os.path.normpath(value)
             out[name] = value
+    return out
+
+
+def _expanded(path: str, name: str, where: str) -> str:
+    out = os.path.expandvars(path)
+    unset = re.search(r"\$\w+|\$\{\w+\}", out)
+    if unset:
+        raise UserError(f"`{name}` names {unset[0]}, which is not set", where, "set it, or write the path out")
     return out
 
 

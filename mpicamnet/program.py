@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from . import config as cfg
+from . import staging
 from .errors import DONE, FAULT, SLIDES_FAILED, UserError, file_system_error
 from .job import Job
 from .patches.shard import folder_of
@@ -22,7 +23,7 @@ from .ranks import Clock, Communicators, Log, Signals, fence, finish, start
 from .ranks.fence import RankFault, exit_code
 from .ranks.log import Volume
 from .slides import SlideRecord, catalogue, catalogue_digest
-from .stages import BY_NAME, STAGES, Stage, State, state
+from .stages import BY_NAME, SLIDES, STAGES, Stage, State, state
 from .words import duration
 
 
@@ -34,6 +35,11 @@ def run(stages: list[str], config_path: Path, overrides: list[str], volume: Volu
 def merge(config_path: Path, overrides: list[str], volume: Volume = "normal") -> int:
     """Put the shares of an extraction together; collective, as `run`."""
     return _on_all_ranks(lambda comms: _merge(comms, config_path, overrides, volume), volume)
+
+
+def stage_slides(config_path: Path, overrides: list[str], volume: Volume = "normal") -> int:
+    """Copy the slides to the nodes' own disks, `data.stage`; collective, as `run`."""
+    return _on_all_ranks(lambda comms: _stage(comms, config_path, overrides, volume), volume)
 
 
 def _on_all_ranks(act: Callable[[Communicators], int], volume: Volume) -> int:
@@ -71,7 +77,7 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
     comms = comms.with_members(config.train.ranks)
     work = Path(config.work)
     _held, log = _enter(comms, work, volume)
-    failed = 0
+    failed, staged = 0, False
     for stage in (s for s in STAGES if s.name in stages):
         now = _state(comms, stage, config, slides_digest)
         if now.done and stage.name != forced:
@@ -80,11 +86,28 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
         log.say(f"{stage.name}: {stage.does}, on {world.size} rank{'s' * (world.size > 1)}" + (f" ({now.why})" if now.why else ""))
         signals.stop_here(world)
         job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
+        if config.data.stage is not None and not staged and _reads_slides(stage, config):
+            staged, records = True, staging.run(job)
+            job.write_timing("staging", staging.PHASES)
+            job = dataclasses.replace(job, clock=Clock(), records=records)
         begun = time.monotonic()
         importlib.import_module(stage.module).run(job)
         failed += len(job.failed)
         log.say(f"{stage.name}: {stage.output} in {duration(time.monotonic() - begun)}")
     return SLIDES_FAILED if failed else DONE
+
+
+def _reads_slides(stage: Stage, config: cfg.Config) -> bool:
+    return SLIDES in stage.inputs or ("extract" in stage.inputs and config.extract.storage == "coords")
+
+
+def _stage(comms: Communicators, config_path: Path, overrides: list[str], volume: Volume) -> int:
+    signals = Signals()
+    config, records, _ = _prepare(comms, config_path, overrides)
+    if config.data.stage is None:
+        raise UserError("there is no folder to copy the slides to", config_path, "say `--to DIR`, or set `data.stage`")
+    staging.run(Job(config, comms, Log(comms.world.rank, volume), Clock(), signals, records, "", Path(config.work)))
+    return DONE
 
 
 def _merge(comms: Communicators, config_path: Path, overrides: list[str], volume: Volume) -> int:

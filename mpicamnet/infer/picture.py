@@ -13,7 +13,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 from ..patches.plan import SlidePlan, outlines_of
-from ..slides import Slide, open_slide
+from ..slides import Slide, open_record
 from .heatmap import Heatmap
 
 THUMBNAIL = 1600  # px of the longer side, at most
@@ -25,7 +25,7 @@ OUTLINE = "#111111"
 
 def write_picture(path: Path, plan: SlidePlan, heat: Heatmap, reader: str, threshold: float) -> None:
     """Draw a slide and its heatmap into a PNG, whole under its name."""
-    with open_slide(plan.record.path, reader, plan.record.mpp) as slide:
+    with open_record(plan.record, reader) as slide:
         thumb = thumbnail(slide)
     tall = plan.height > 1.3 * plan.width
     shape = plan.height / plan.width
