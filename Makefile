@@ -24,6 +24,7 @@ lint: setup
 	@$(BIN)/mypy $(SOURCES:tests=)
 
 test: lint
+	@install/system.sh tests
 	@$(BIN)/python -m pytest -q tests
 
 bench: setup

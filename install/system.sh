@@ -2,15 +2,43 @@
 # System packages: MPI, parallel HDF5, compiler, CMake, Python headers.
 # As root on Debian/Ubuntu: installs what is missing. Otherwise: says exactly what is missing, and how to get it.
 # Prints nothing where all is there. Called by `make setup`, the Dockerfile and singularity.def.
+# `install/system.sh tests`: a small SLURM and shellcheck, which a part of the tests wants; without them it is skipped, so nothing here is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . install/find.sh
+
+if [ "${1:-}" = tests ]; then
+  wanted=()
+  while read -r command packages; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null || wanted+=("$packages")
+  done <<'LIST'
+slurmctld slurmctld slurm-wlm-basic-plugins libpmix2
+slurmd slurmd
+sbatch slurm-client
+munged munge
+ip iproute2
+pgrep procps
+shellcheck shellcheck
+sshd openssh-server
+ssh openssh-client
+rsync rsync
+globus-gridftp-server globus-gridftp-server-progs
+globus-url-copy globus-gass-copy-progs
+LIST
+  [ ${#wanted[@]} -gt 0 ] || exit 0
+  # shellcheck disable=SC2048,SC2086  # words are package names
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null ||
+    ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${wanted[*]}; } >/dev/null 2>&1; then
+    echo "some tests will be skipped: for them, install ${wanted[*]}"
+  fi
+  exit 0
+fi
 
 missing=()        # Debian packages
 modules=()        # what a cluster calls them
 need() { missing+=("$1"); modules+=("$2"); }
 
-command -v mpicc >/dev/null && command -v mpirun >/dev/null || { need "openmpi-bin libopenmpi-dev" "an MPI (mpicc, mpirun), e.g. openmpi"; }
+{ command -v mpicc && command -v mpirun; } >/dev/null || need "openmpi-bin libopenmpi-dev" "an MPI (mpicc, mpirun), e.g. openmpi"
 [ -n "$(hdf5_dir)" ] || need libhdf5-openmpi-dev "HDF5 built parallel with that MPI, e.g. hdf5/1.12-mpi (then set HDF5_DIR)"
 command -v cmake >/dev/null || need cmake "cmake"
 command -v g++ >/dev/null || need g++ "a C++17 compiler, e.g. gcc"
@@ -27,7 +55,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "system packages: ${missing[*]}"
   log=$(mktemp)
   # The package lists may be missing (a new machine) or old: renew them only when they are needed.
-  # shellcheck disable=SC2086  # words are package names
+  # shellcheck disable=SC2048,SC2086  # words are package names
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${missing[*]}; } >"$log" 2>&1 ||
     { tail -n 20 "$log"; echo "setup: apt-get could not install: ${missing[*]}" >&2; exit 1; }
   rm -f "$log"

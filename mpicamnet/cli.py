@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
                         ("evaluate", "how good the heatmaps are")):
         one = _with_config(commands.add_parser(name, help=words))
         one.set_defaults(process=_stage)
+    merge = _with_config(commands.add_parser("merge", help="put the shares that jobs with `extract.shard` made together to one patches.h5"))
+    merge.set_defaults(process=_merge)
+    stage = _with_config(commands.add_parser("stage", help="copy the slides to the nodes' own disks, each read once and sent to all nodes"))
+    stage.add_argument("--to", metavar="DIR", help="the folder of the copies on every node [data.stage]")
+    stage.set_defaults(process=_copy)
     plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
     plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
     plan.set_defaults(process=_plan)
@@ -92,6 +99,18 @@ def _stage(a: argparse.Namespace) -> int:
     return program.run([a.command], a.config, a.set, a.volume)
 
 
+def _merge(a: argparse.Namespace) -> int:
+    from . import program
+
+    return program.merge(a.config, a.set, a.volume)
+
+
+def _copy(a: argparse.Namespace) -> int:
+    from . import program
+
+    return program.stage_slides(a.config, [*a.set, *([f"data.stage={a.to}"] if a.to else [])], a.volume)
+
+
 def _plan(a: argparse.Namespace) -> int:
     from .plan import print_plan
 
@@ -134,7 +153,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except UserError as e:
         # Before MPI: under mpirun every rank comes here with the same words, and one of them says it.
         if _first_rank():
-            print(f"mpicamnet: error: {e}", file=sys.stderr)
+            print(f"mpicamnet: error: {e}", file=sys.stderr, flush=True)
+        else:
+            # A launcher ends all ranks when the first leaves: let that be the one that says why, and all leave with the same code.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(2)
         return e.code
 
 

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Data:
     mpp: float | None = key("target resolution, um per px, instead of a level; resampled where no level has it", None, above=0)
     reader: Literal["auto", "tiff", "openslide"] = key("auto: the tiled-TIFF reader where it can, else OpenSlide", "auto")
     split: Split = key("who trains, validates and tests", Split())
+    stage: str | None = key("folder on the nodes' own disks that slides are copied to before they are read, e.g. $TMPDIR", None, path=True)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Extract:
     chunk: int = key("MiB of one HDF5 chunk of px", 4, low=1, high=1024)
     alignment: int = key("KiB that chunks are aligned to, e.g. a file system's stripe size (0: not; gaps stay as holes)", 0, low=0)
     hints: dict[str, str] = key("MPI-IO hints, e.g. {striping_factor: '16', romio_cb_write: enable}", {})
+    shard: str | None = key("K/N, K from 1: only this share of the work, kept in work/shards/K-of-N until `mpicamnet merge`", None)
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,16 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
     return config
 
 
+def shard_of(config: Config) -> tuple[int, int] | None:
+    """K and N of `extract.shard`, 1 <= K <= N, or None where this is no share; raises ValueError where it is not K/N."""
+    if config.extract.shard is None:
+        return None
+    k, n = (int(part) if part.isascii() and part.isdigit() else 0 for part in config.extract.shard.split("/"))
+    if not 1 <= k <= n:
+        raise ValueError(config.extract.shard)
+    return k, n
+
+
 def as_dict(config: Any) -> dict[str, Any]:
     """A config (or a part of one) as plain dicts, lists and scalars."""
     return dataclasses.asdict(config)
@@ -318,9 +331,17 @@ def _values(cls: type, node: yaml.Node, prefix: str, where: object, base: Path) 
             value = _typed(value, kind, full, _at(where, value_node))
             _in_range(value, fields[name].metadata, full, _at(where, value_node))
             if fields[name].metadata["path"] and value is not None and value not in fields[name].metadata["words"]:
-                value = str(base / Path(os.path.expandvars(value)).expanduser())
+                value = str(base / Path(_expanded(value, full, _at(where, value_node))).expanduser())
                 value = os.path.normpath(value)
             out[name] = value
+    return out
+
+
+def _expanded(path: str, name: str, where: str) -> str:
+    out = os.path.expandvars(path)
+    unset = re.search(r"\$\w+|\$\{\w+\}", out)
+    if unset:
+        raise UserError(f"`{name}` names {unset[0]}, which is not set", where, "set it, or write the path out")
     return out
 
 
@@ -444,6 +465,10 @@ def _check(config: Config, where: Path) -> None:
         raise UserError("`data.root` is missing", where, f"layout {d.layout} needs the folder of the slides")
     if d.mpp is not None and d.level:
         raise UserError("`data.level` and `data.mpp` are both set", where, "keep one of them")
+    try:
+        shard_of(config)
+    except ValueError:
+        raise UserError(f"`extract.shard` is {config.extract.shard}", where, "it must be K/N with 1 <= K <= N, e.g. 3/8") from None
     if config.label.normal_max >= config.label.tumor_min:
         raise UserError(f"`label.normal_max` ({config.label.normal_max}) is not below `label.tumor_min` ({config.label.tumor_min})", where,
                         "a patch would be both classes")

@@ -1,6 +1,7 @@
 """The program under MPI: start, walk the stages, end every rank with one code."""
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import importlib
@@ -9,26 +10,43 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from . import config as cfg
+from . import staging
 from .errors import DONE, FAULT, SLIDES_FAILED, UserError, file_system_error
 from .job import Job
+from .patches.shard import folder_of
 from .ranks import Clock, Communicators, Log, Signals, fence, finish, start
 from .ranks.fence import RankFault, exit_code
 from .ranks.log import Volume
 from .slides import SlideRecord, catalogue, catalogue_digest
-from .stages import BY_NAME, STAGES, Stage, State, state
+from .stages import BY_NAME, SLIDES, STAGES, Stage, State, state
 from .words import duration
 
 
 def run(stages: list[str], config_path: Path, overrides: list[str], volume: Volume = "normal", forced: str | None = None) -> int:
     """Run the named stages in order on all ranks, and return the exit code, the same on all; collective, from the start of MPI to its end."""
+    return _on_all_ranks(lambda comms: _stages(comms, stages, config_path, overrides, volume, forced), volume)
+
+
+def merge(config_path: Path, overrides: list[str], volume: Volume = "normal") -> int:
+    """Put the shares of an extraction together; collective, as `run`."""
+    return _on_all_ranks(lambda comms: _merge(comms, config_path, overrides, volume), volume)
+
+
+def stage_slides(config_path: Path, overrides: list[str], volume: Volume = "normal") -> int:
+    """Copy the slides to the nodes' own disks, `data.stage`; collective, as `run`."""
+    return _on_all_ranks(lambda comms: _stage(comms, config_path, overrides, volume), volume)
+
+
+def _on_all_ranks(act: Callable[[Communicators], int], volume: Volume) -> int:
     comms = start()
     code = FAULT
     try:
-        code = _stages(comms, stages, config_path, overrides, volume, forced)
+        code = act(comms)
     except (UserError, RankFault) as e:
         code = exit_code(e)
         if comms.world.rank == 0:
@@ -50,15 +68,19 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
     world = comms.world
     signals = Signals()
     config, records, slides_digest = _prepare(comms, config_path, overrides)
+    shard = cfg.shard_of(config)
+    if shard is not None and stages != ["extract"]:
+        raise UserError(f"`extract.shard` is {config.extract.shard}, and only `mpicamnet extract` works on a share", config_path,
+                        "make all shares so, then `mpicamnet merge`; then take the key out and go on")
+    if shard is not None:
+        config = dataclasses.replace(config, work=str(folder_of(Path(config.work), *shard)))
     comms = comms.with_members(config.train.ranks, config.infer.ranks_per_device)
     work = Path(config.work)
-    held: list[TextIO] = []  # the lock on `work`, until the run ends
     with fence(world, work):
         if world.rank == 0:
             _refuse_two_numbers_of_threads(stages, config)
-            held.append(_locked(work))
-        log = Log(world.rank, volume, work / "run.log")
-    failed = 0
+    _held, log = _enter(comms, work, volume)
+    failed, staged = 0, False
     for stage in (s for s in STAGES if s.name in stages):
         now = _state(comms, stage, config, slides_digest)
         if now.done and stage.name != forced:
@@ -67,11 +89,58 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
         log.say(f"{stage.name}: {stage.does}, on {world.size} rank{'s' * (world.size > 1)}" + (f" ({now.why})" if now.why else ""))
         signals.stop_here(world)
         job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
+        if config.data.stage is not None and not staged and _reads_slides(stage, config):
+            staged, records = True, staging.run(job)
+            job.write_timing("staging", staging.PHASES)
+            job = dataclasses.replace(job, clock=Clock(), records=records)
         begun = time.monotonic()
         importlib.import_module(stage.module).run(job)
         failed += len(job.failed)
         log.say(f"{stage.name}: {stage.output} in {duration(time.monotonic() - begun)}")
     return SLIDES_FAILED if failed else DONE
+
+
+def _reads_slides(stage: Stage, config: cfg.Config) -> bool:
+    return SLIDES in stage.inputs or ("extract" in stage.inputs and config.extract.storage == "coords")
+
+
+def _stage(comms: Communicators, config_path: Path, overrides: list[str], volume: Volume) -> int:
+    signals = Signals()
+    config, records, _ = _prepare(comms, config_path, overrides)
+    if config.data.stage is None:
+        raise UserError("there is no folder to copy the slides to", config_path, "say `--to DIR`, or set `data.stage`")
+    staging.run(Job(config, comms, Log(comms.world.rank, volume), Clock(), signals, records, "", Path(config.work)))
+    return DONE
+
+
+def _merge(comms: Communicators, config_path: Path, overrides: list[str], volume: Volume) -> int:
+    from .patches import merge as merging
+
+    signals = Signals()
+    config, records, slides_digest = _prepare(comms, config_path, overrides)
+    shard, work, extract = cfg.shard_of(config), Path(config.work), BY_NAME["extract"]
+    config = dataclasses.replace(config, extract=dataclasses.replace(config.extract, shard=None))  # what is made is the whole
+    _held, log = _enter(comms, work, volume)
+    now = _state(comms, extract, config, slides_digest)
+    if now.done:
+        log.say(f"merge: done before, {now.why}")
+        return DONE
+    begun = time.monotonic()
+    job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
+    merging.run(job, shard[1] if shard is not None else None)
+    log.say(f"merge: {extract.output} in {duration(time.monotonic() - begun)}")
+    return SLIDES_FAILED if job.failed else DONE
+
+
+def _enter(comms: Communicators, work: Path, volume: Volume) -> tuple[TextIO | None, Log]:
+    """The lock on `work`, which holds as long as the file is kept (on rank 0), and the log; collective."""
+    held: TextIO | None = None
+    with fence(comms.world, work):
+        if comms.world.rank == 0:
+            work.mkdir(parents=True, exist_ok=True)
+            held = _locked(work)
+        log = Log(comms.world.rank, volume, work / "run.log")
+    return held, log
 
 
 def _prepare(comms: Communicators, config_path: Path, overrides: list[str]) -> tuple[cfg.Config, list[SlideRecord], str]:

@@ -14,7 +14,7 @@ from matplotlib.path import Path as Outline
 
 from ..errors import SlideError
 from ..patches.plan import SlidePlan, outlines_of
-from ..slides import Slide, open_slide
+from ..slides import Slide, open_record
 from .raster import Raster
 
 THUMBNAIL = 1600  # px of the longer side, at most
@@ -77,7 +77,7 @@ def _heat(figure: Figure, axes: Any, raster: Raster, threshold: float) -> None:
 
 def _thumbnail(plan: SlidePlan, reader: str) -> tuple[Any, list[SlideError]]:
     try:
-        with open_slide(plan.record.path, reader, plan.record.mpp) as slide:
+        with open_record(plan.record, reader) as slide:
             return thumbnail(slide), []
     except SlideError as e:
         return np.full((1, 1, 3), 255, np.uint8), [e]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..config import Extract
 from ..errors import SlideError
-from ..slides import Level, Resolution, Slide, SlideRecord, open_slide, shrink
+from ..slides import Level, Resolution, Slide, SlideRecord, open_record, shrink
 from .filter import count, scatter
 
 _SOURCE_BYTES = 16 << 20  # px held at a time while patches are shrunk
@@ -114,7 +114,7 @@ class Filler:
     def _open(self, record: SlideRecord) -> Slide:
         if self._slide is None or self._record != record:
             self.close()
-            self._slide, self._record = open_slide(record.path, self._reader, record.mpp), record
+            self._slide, self._record = open_record(record, self._reader), record
         return self._slide
 
 

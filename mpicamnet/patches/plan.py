@@ -21,7 +21,7 @@ from ..slides import (
     SlideRecord,
     check_annotation,
     labels,
-    open_slide,
+    open_record,
     read_annotation,
     resolve,
     tissue_fractions,
@@ -86,7 +86,7 @@ class SlidePlan:
 def plan_slide(record: SlideRecord, index: int, config: Config, stride: int) -> SlidePlan:
     """Open a slide, find its tissue, read its outlines, count its windows at `stride` (target px); raises SlideError where it cannot be used."""
     data = config.data
-    with open_slide(record.path, data.reader, record.mpp) as slide:
+    with open_record(record, data.reader) as slide:
         resolution = resolve(slide, data.level, data.mpp)
         grid = Grid(int(slide.width / resolution.downsample + 1e-6), int(slide.height / resolution.downsample + 1e-6), resolution.downsample,
                     data.patch, stride, block_side(config.extract.block, stride))

@@ -21,6 +21,7 @@ from .plan import Candidates, SlidePlan, digest_of, plan_slide, window_candidate
 from .rows import Reader, Verdicts
 from .sampling import Chosen, Draw, arrange
 from .schema import SCHEMA, Rows, statuses, texts
+from .shard import own_slides, own_units
 from .store import Content, Mark, Store, content_of, finish, left_behind, room_for_metadata, write_error
 from .units import Units, unit_rows, units_at, units_of
 
@@ -31,6 +32,7 @@ LEAST_ROUNDS = 48
 
 def run(job: Job) -> None:
     """Make patches.h5, or go on with what an earlier run left; raises on all ranks alike."""
+    job = own_slides(job)
     with job.clock.phase("stage"):
         plans, problems = make_plans(job, job.config.extract.stride or job.config.data.patch)
         job.signals.stop_here(job.comms.world)
@@ -69,7 +71,7 @@ def make_plans(job: Job, stride: int) -> tuple[dict[int, SlidePlan], dict[int, S
         every = sorted((i, p) for part in world.allgather(mine) for i, p in part.items())
     plans = {i: p for i, p in every if isinstance(p, SlidePlan)}
     problems = {i: p for i, p in every if isinstance(p, SlideError)}
-    if not plans:
+    if not plans and job.config.extract.shard is None:  # a share may be of unlucky slides only; `merge` needs its file all the same
         first = next(iter(problems.values()))
         more = f" (and {len(problems) - 1} more slides)" if len(problems) > 1 else ""
         raise UserError(first.what, first.where + more, first.mend)
@@ -113,7 +115,7 @@ def _open_store(job: Job, plans: dict[int, SlidePlan], problems: dict[int, Slide
 
 def _most_rows(job: Job, plans: dict[int, SlidePlan]) -> int:
     if job.config.extract.sampling == "dense":
-        return sum(int(p.windows.sum()) for p in plans.values())
+        return int(_dense_units(job, plans).weights.sum())
     return sum(min(job.config.extract.per_class, p.places) * (2 if p.annotated else 1) for p in plans.values())
 
 
@@ -236,7 +238,7 @@ class Extraction:
 def _dense(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:
     """Every window on tissue, block after block; collective."""
     config = task.job.config
-    units = units_of([p.windows for p in plans.values()], list(plans), config.data.patch)
+    units = _dense_units(task.job, plans)
 
     @functools.lru_cache(maxsize=2)  # the parts of a large block come one after the other
     def candidates(slide: int, block: int) -> Candidates:
@@ -245,6 +247,10 @@ def _dense(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:
     reader = Reader(config, plans, candidates, task.filler)
     progress = Progress(task.job.log, "windows", int(units.weights.sum()), done=int(units.weights[:mark.blocks].sum()))
     return task.extract(units, reader, mark, progress)
+
+
+def _dense_units(job: Job, plans: dict[int, SlidePlan]) -> Units:
+    return own_units(job.config, units_of([p.windows for p in plans.values()], list(plans), job.config.data.patch))
 
 
 def _random(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:

@@ -12,8 +12,9 @@ from .progress import Progress
 from .rounds import Rounds
 from .shares import Share, contiguous_shares, reach_of
 from .signals import Signals
+from .spread import among, node_leaders, spread
 
 __all__ = [
     "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "abort", "abort_on_uncaught", "agree",
-    "allgather_list", "contiguous_shares", "fence", "finish", "gather_rows", "reach_of", "start", "wait_asleep",
+    "allgather_list", "among", "contiguous_shares", "fence", "finish", "gather_rows", "node_leaders", "reach_of", "spread", "start", "wait_asleep",
 ]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -17,6 +18,7 @@ mpi4py.rc.finalize = False
 from mpi4py import MPI  # noqa: E402
 
 from ..errors import FAULT, UserError  # noqa: E402
+from .launcher import refuse_strangers  # noqa: E402
 
 Comm = MPI.Intracomm
 
@@ -46,12 +48,18 @@ class Communicators:
 
 
 def start() -> Communicators:
-    """Initialise MPI; collective over all ranks."""
+    """Initialise MPI; collective over all ranks. Raises UserError, with MPI not running, where the ranks do not find each other."""
     if not MPI.Is_initialized():
+        refuse_strangers(os.environ, MPI.Get_library_version())
         if os.environ.get("OMPI_COMM_WORLD_SIZE", "") == os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE"):
             # All ranks on one node talk through shared memory: looking for fast networks (libfabric) only takes Open MPI 0.2 s.
             os.environ.setdefault("OMPI_MCA_pml", "ob1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    try:
+        refuse_strangers(os.environ, MPI.Get_library_version(), MPI.COMM_WORLD.size)
+    except UserError:
+        MPI.Finalize()
+        raise
     abort_on_uncaught()
     world = MPI.COMM_WORLD.Dup()  # libraries talk on COMM_WORLD; their messages must not meet ours
     node = _intra(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
@@ -87,6 +95,9 @@ def _devices() -> list[str]:
 
 def finish() -> None:
     """End MPI in order: every rank comes here, with nothing left to send."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        # A launcher that sees one rank leave with a code other than 0 ends the others: they are leaving, and must do so with the same code.
+        signal.signal(number, signal.SIG_IGN)
     sys.stdout.flush()
     sys.stderr.flush()
     if MPI.Is_initialized() and not MPI.Is_finalized():

@@ -17,7 +17,7 @@ class SlideRecord:
 
     `center`, `patient`, `node`: -1 where unknown. `stage`: negative, itc, micro, macro, or "" where unknown. `annotation`: the path of its
     outlines. `background`: the label outside the outlines, 0 where the slide is negative or annotated, else -1. `mpp`: um per px of
-    level 0, where the table says so.
+    level 0, where the table says so. `copy`: the same slide on the node's own disk, to be read instead; nothing that is made may tell of it.
     """
     name: str
     path: str
@@ -28,6 +28,7 @@ class SlideRecord:
     annotation: str | None = None
     background: int = -1
     mpp: float | None = None
+    copy: str | None = None
 
 
 def background_of(stage: str, annotation: str | None) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SlideError, UserError
+from .record import SlideRecord
 
 Pixels = npt.NDArray[np.uint8]
 PLAUSIBLE_MPP = (0.05, 100.0)  # um per px: finer than any objective resolves, and coarser than any scanner's level 0
@@ -112,6 +113,18 @@ def open_slide(path: str | Path, reader: str = "auto", mpp: float | None = None)
             return slide
         slide.close()
     return openslide_reader.OpenSlideSlide(path, mpp)
+
+
+def open_record(record: SlideRecord, reader: str = "auto") -> Slide:
+    """Open a slide of the catalogue: its copy on the node's own disk where there is one, under the slide's own name. Raises SlideError."""
+    if record.copy is None:
+        return open_slide(record.path, reader, record.mpp)
+    try:
+        slide = open_slide(record.copy, reader, record.mpp)
+    except SlideError as e:
+        raise SlideError(*(text.replace(record.copy, record.path) for text in (e.what, e.where, e.mend))) from None
+    slide.path = Path(record.path)  # what it says of itself, and of its damages, is the same wherever it is read
+    return slide
 
 
 def level_of(levels: tuple[Level, ...], index: int, name: str) -> Level:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import Config
-from ..slides import Resolution, Slide, SlideRecord, open_slide, read_patch, resolve
+from ..slides import Resolution, Slide, SlideRecord, open_record, read_patch, resolve
 from .table import Table
 
 Pixels = npt.NDArray[np.uint8]
@@ -123,7 +123,7 @@ class CoordRows(_Closing):
     def _slide(self, index: int) -> tuple[Slide, Resolution]:
         if index not in self._open:
             record = self._records[self._table.slides[index].name]
-            slide = open_slide(record.path, self._data.reader, record.mpp)
+            slide = open_record(record, self._data.reader)
             self._open[index] = slide, resolve(slide, self._data.level, self._data.mpp)
         return self._open[index]
 

@@ -198,3 +198,10 @@ def test_a_serial_h5py_is_refused_with_the_way_out(configure: Configure, tmp_pat
     (fake / "__init__.py").write_text("class _C:\n    mpi = False\n\n\ndef get_config():\n    return _C\n")
     line = error_line(mpicamnet("extract", configure(), ranks=2, PYTHONPATH=str(tmp_path / "fake")), 2)
     assert "h5py" in line and "serial" in line and "make setup" in line
+
+
+def test_tasks_of_srun_without_pmix_are_refused_by_one_line_of_the_first(configure: Configure) -> None:
+    srun = {"SLURM_JOB_ID": "1", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2"}
+    first, second = (mpicamnet("extract", configure(), **srun, SLURM_PROCID=str(k)) for k in (0, 1))
+    assert "srun --mpi=pmix" in error_line(first, 2)
+    assert second.returncode == 2 and second.stderr == ""
