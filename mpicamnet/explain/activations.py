@@ -36,7 +36,7 @@ def probed_layers(model: Any, wanted: list[str] | None) -> tuple[str, ...]:
 
     every = {name: layer for name, layer in _layers(model, "")}
     if wanted is None:
-        of_size = {}
+        of_size: dict[tuple[int | None, ...], str] = {}
         for name, layer in every.items():
             size = layer.output.shape[1:3] if len(layer.output.shape) == 4 else (1, 1)
             convolution = isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.SeparableConv2D)
@@ -77,7 +77,8 @@ def probe(model: Any, layers: tuple[str, ...], pooling: Pooling, batch: int) -> 
             return reduce(x, axis=list(range(1, len(x.shape) - 1)))
         return tf.reshape(x, (batch, -1))
 
-    @tf.function(jit_compile=False)  # type: ignore[untyped-decorator]
+    # autograph would wrap a UserError in an error of its own
+    @tf.function(jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
     def pass_both_ways(px: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(px)

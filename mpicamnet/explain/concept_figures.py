@@ -105,7 +105,8 @@ def _bars(axes: Any, rows: list[Relevance | None], name: str, of: Callable[[Rele
             continue
         axes.barh(i, value - middle, left=middle, height=0.5, color=CALLED if row.relevant else NOT_CALLED, zorder=2)
         if chance is not None:
-            axes.barh(i, chance[1] - chance[0], left=chance[0], height=0.86, color=CHANCE, alpha=0.35, zorder=1)
+            axes.barh(i, chance[1] - chance[0], left=chance[0], height=0.86, color=CHANCE, edgecolor=CHANCE, linewidth=1.5, alpha=0.35,
+                      zorder=1)
     axes.axvline(middle, color="0.3", linewidth=0.8, zorder=3)
     axes.set_xlabel(name, fontsize=9)
     axes.tick_params(labelsize=8)

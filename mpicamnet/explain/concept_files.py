@@ -49,8 +49,13 @@ def write_concepts(path: Path, patches: Patches, concepts: tuple[Concept, ...], 
     partial.replace(path)
 
 
-def rcv_document(found: Vectors, concepts: tuple[Concept, ...], settings: Settings, patches: Patches, judged: str) -> dict[str, Any]:
-    """What rcv.json holds, as plain dicts and lists; `judged` says in words which patches' sensitivities count. All numbers to six digits."""
+def rcv_document(found: Vectors, concepts: tuple[Concept, ...], values: npt.NDArray[np.float64], settings: Settings, patches: Patches,
+                 judged: str) -> dict[str, Any]:
+    """What rcv.json holds, as plain dicts and lists, numbers to six digits; `judged` says in words which patches' sensitivities count.
+
+    `correlation`: Pearson's r of a concept's `values` (n, k) with the probability, over patches: to hold the vectors against. A regression vector weighs
+    channels against each other, so its sign can differ from that of r (S. Haufe et al., NeuroImage 87:96, 2014).
+    """
     known = bool(np.isfinite(patches.mpp).all())
     layers: dict[str, dict[str, Any]] = {}
     for row in found.rows:
@@ -58,7 +63,8 @@ def rcv_document(found: Vectors, concepts: tuple[Concept, ...], settings: Settin
     return {
         "schema": SCHEMA, "patches": len(patches.slide), "slides": len(set(patches.slide)), "sensitivity_of": judged,
         "folds": settings.folds, "permutations": settings.permutations, "alpha": settings.alpha, "said": [] if known else [PX_SAID],
-        "concepts": {c.name: {"unit": unit_of(c, known), "kind": c.kind, "is": c.doc} for c in concepts},
+        "concepts": {c.name: {"unit": unit_of(c, known), "kind": c.kind, "is": c.doc, "correlation": _six(_correlation(v, patches.prob))}
+                     for c, v in zip(concepts, values.T, strict=True)},
         "skipped": found.skipped, "layers": layers,
     }
 
@@ -73,6 +79,13 @@ def write_rcv(path: Path, document: dict[str, Any]) -> None:
 def _heading(concept: Concept, known: bool) -> str:
     unit = unit_of(concept, known)
     return concept.name if unit in ("1", "0 or 1") else f"{concept.name} [{unit}]"
+
+
+def _correlation(values: npt.NDArray[np.float64], prob: npt.NDArray[np.float32]) -> float | None:
+    """Pearson's r over patches with a value; None where one of the two does not vary."""
+    known = np.isfinite(values)
+    a, b = values[known], prob[known].astype(np.float64)
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0 else None
 
 
 def _plain(row: Relevance) -> dict[str, Any]:

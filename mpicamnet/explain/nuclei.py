@@ -20,6 +20,7 @@ FOLLOW = 0.5  # share of the ground in the threshold; the rest is Otsu's for the
 FAINT = 0.12  # optical density of haematoxylin, base 10: what is below is no nucleus, whatever the histogram says
 OPENING = 0.75  # um: radius; bridges and threads thinner than twice this are cut
 SMALLEST = 8.0  # um2: a circle of 3.2 um across
+LARGEST = 400.0  # um2: a circle of 23 um across; what is larger is a fold, ink or the edge of the glass
 HOLE = 8.0  # um2: vesicular nuclei have pale middles
 ROUNDING = 0.5  # um: sigma on the distance map, so that ragged outlines make no extra middles
 DEPTH = 0.175  # um: how far the distance map must fall between two middles for them to be two nuclei
@@ -73,7 +74,7 @@ def _clean(dark: npt.NDArray[np.bool_], um: float) -> npt.NDArray[np.bool_]:
 def _split(mask: npt.NDArray[np.bool_], um: float) -> npt.NDArray[np.int32]:
     """Touching nuclei apart, by a watershed on the distance to the outline."""
     from skimage.measure import label
-    from skimage.morphology import h_maxima, remove_small_objects
+    from skimage.morphology import h_maxima
     from skimage.segmentation import relabel_sequential, watershed
 
     if not mask.any():
@@ -81,5 +82,6 @@ def _split(mask: npt.NDArray[np.bool_], um: float) -> npt.NDArray[np.int32]:
     distance: Any = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), ROUNDING / um)
     middles = label(h_maxima(distance, DEPTH / um))
     nuclei = watershed(-distance, middles, mask=mask)
-    nuclei = remove_small_objects(nuclei, max_size=int(SMALLEST / um**2))
+    area = np.bincount(nuclei.ravel()) * um**2
+    nuclei[((area < SMALLEST) | (area > LARGEST))[nuclei]] = 0
     return np.asarray(relabel_sequential(nuclei)[0], np.int32)

@@ -1,7 +1,8 @@
 """Regression concept vectors: layer by layer and concept by concept, whether the network uses a measure and which way.
 
-Three functions can be shared out over ranks, and give the same whoever calls them: `concepts.patch_concepts` (a patch), `activations.Probe` (a batch of
-one fixed shape) and `layer_result` (a layer). `concept_vectors` calls the last for all layers; `with_discoveries` puts layers together.
+M. Graziani, V. Andrearczyk and H. Mueller, Regression concept vectors for bidirectional explanations in histopathology, iMIMIC 2018; M. Graziani et
+al., Concept attribution: explaining CNN decisions to physicians, Comput Biol Med 123:103865, 2020. Here the regression is ridge, R2 is of slides (or
+patients) held out, and each score has its chance values.
 """
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-STRENGTHS = 10.0 ** np.arange(-3, 4)  # ridge strengths, in units of the mean eigenvalue of the rows' inner products
+STRENGTHS = 10.0 ** np.arange(-6, 3)  # ridge strengths, in units of the mean eigenvalue of the rows' inner products
 FLAT = 1e-10  # eigenvalues below this share of the largest are round-off
 
 
@@ -106,8 +106,5 @@ def folds_by_group(groups: Ints, folds: int, seed: int) -> list[Ints]:
     from sklearn.model_selection import GroupKFold, KFold
 
     n, parts = len(groups), min(folds, len(np.unique(groups)))
-    if parts < 2:
-        cut = KFold(min(folds, n), shuffle=True, random_state=seed).split(np.zeros(n))
-    else:
-        cut = GroupKFold(parts).split(np.zeros(n), groups=groups)
-    return [np.asarray(out, np.int64) for _, out in cut]
+    cut: Any = GroupKFold(parts) if parts > 1 else KFold(min(folds, n), shuffle=True, random_state=seed)
+    return [np.asarray(out, np.int64) for _, out in cut.split(np.zeros(n), groups=groups if parts > 1 else None)]
