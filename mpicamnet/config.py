@@ -209,6 +209,23 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Concepts:
+    patches: int = key("patches that are measured, per slide: half of them tumour where there are", 40, low=2)
+    layers: list[str] | None = key("layers to look at [null: of the layers that give maps, the last of each size]", None)
+    pooling: Literal["mean", "flatten"] = key("mean: a layer's channels, each averaged over the map; flatten: every place of the map", "mean")
+    sensitivity: Literal["tumor", "all"] = key("the patches whose sensitivities are judged", "tumor")
+    group: Literal["patient", "slide"] = key("what the folds of the cross-validation never divide", "patient")
+    folds: int = key("folds of the cross-validation of R2", 5, low=2)
+    permutations: int = key("times that a concept's values are dealt anew to find what chance gives", 1000, low=1)
+    alpha: float = key("share of concepts called relevant that may be so by chance (Benjamini-Hochberg)", 0.05, above=0, high=1)
+
+
+@dataclass(frozen=True)
+class Explain:
+    concepts: Concepts = key("clinical measures: regression concept vectors", Concepts())
+
+
+@dataclass(frozen=True)
 class Config:
     work: str = key("folder that everything this run makes goes to", path=True)
     seed: int = key("of everything that is drawn", 2020, low=0)
@@ -219,6 +236,7 @@ class Config:
     train: Train = key("Layer 2: the network", Train())
     infer: Infer = key("Layer 3: heatmaps", Infer())
     evaluate: Evaluate = key("Layer 3: measures", Evaluate())
+    explain: Explain = key("Layer 3: explanations", Explain())
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Config:
