@@ -137,6 +137,25 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Lime:
+    superpixels: int = key("about how many superpixels a patch is cut into (SLIC)", 50, low=2)
+    compactness: float = key("of superpixels: the larger, the more they are squares", 10.0, above=0)
+    samples: int = key("perturbed pictures per patch and seed", 1000, low=2)
+    seeds: list[int] = key("of the random hiding; with several, how far they agree is measured", [0, 1, 2])
+
+
+@dataclass(frozen=True)
+class Explain:
+    methods: list[Literal["cam", "gradcam", "gradcam++", "lime"]] = key("what is made", ["cam", "gradcam", "gradcam++", "lime"])
+    per_slide: int = key("tiles per slide: so many most certain and so many least certain of each outcome (true or false, positive or negative)", 1, low=1)
+    patches: list[int | str] | None = key("instead: rows of predictions.h5, or `SLIDE:X:Y` in level-0 px", None)
+    layer: str | None = key("layer whose maps Grad-CAM looks at [null: the last that comes from a convolution]", None)
+    sanity: int = key("steps in which the network is made to forget, to see that its maps change (0: not)", 4, low=0)
+    batch: int = key("patches per forward pass", 64, low=1)
+    lime: Lime = key("perturbed superpixels", Lime())
+
+
+@dataclass(frozen=True)
 class Config:
     work: str = key("folder that everything this run makes goes to", path=True)
     seed: int = key("of everything that is drawn", 2020, low=0)
@@ -147,6 +166,7 @@ class Config:
     train: Train = key("Layer 2: the network", Train())
     infer: Infer = key("Layer 3: heatmaps", Infer())
     evaluate: Evaluate = key("Layer 3: measures", Evaluate())
+    explain: Explain = key("Layer 3: why", Explain())
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Config:
@@ -380,6 +400,8 @@ def _check(config: Config, where: Path) -> None:
                         "a patch would be both classes")
     if config.tissue.method == "fixed" and config.tissue.threshold is None:
         raise UserError("`tissue.threshold` is missing", where, "method fixed needs it")
+    if not config.explain.lime.seeds or min(config.explain.lime.seeds) < 0 or max(config.explain.lime.seeds) >= 2**32:
+        raise UserError("`explain.lime.seeds` must be one or more numbers from 0 to 4294967295", where, "e.g. [0, 1, 2]")
     if s.fractions is not None and (len(s.fractions) != 3 or min(s.fractions) < 0 or abs(sum(s.fractions) - 1) > 1e-6):
         raise UserError("`data.split.fractions` must be three shares that sum to 1", where, "e.g. [0.7, 0.1, 0.2]")
     if s.fractions is not None and any((s.train, s.val, s.test)):
