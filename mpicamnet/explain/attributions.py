@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Sanity:
         values = np.array([[[getattr(c, field) for c in patch] for patch in method] for method in self.changes])
         there = ~np.isnan(values)
         sums = np.where(there, values, 0).sum(axis=2)
-        return np.divide(sums, there.sum(axis=2), out=np.full(sums.shape, np.nan), where=there.any(axis=2))
+        return np.asarray(np.divide(sums, there.sum(axis=2), out=np.full(sums.shape, np.nan), where=there.any(axis=2)))
 
 
 def begin(folder: Path, digest: str) -> set[int]:
@@ -89,7 +89,7 @@ def _lime_of(folder: Path, row: int) -> Lime:
         return Lime(**{name: z[name] for name in z.files})
 
 
-def write_attributions(folder: Path, chosen: Sequence[Chosen], patch: int, maps: dict[str, Callable[[int], npt.NDArray[np.float32]]],
+def write_attributions(folder: Path, chosen: Sequence[Chosen], patch: int, maps: Mapping[str, Callable[[int], npt.NDArray[np.float32]]],
                        seeds: Sequence[int], sanity: Sanity | None, attributes: dict[str, Any]) -> str:
     """Put all together under the final name, whole; returns the content digest. By one rank, one patch in memory at a time.
 

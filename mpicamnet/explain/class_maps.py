@@ -58,4 +58,4 @@ class ClassMaps:
 def picture(method: str, coarse: Maps, side: int) -> Maps:
     """A coarse map (h, w) at the size of its patch, (side, side): CAM in units of the logit, the others from 0 to 1."""
     fine = upsampled(coarse[None], side, side)
-    return fine[0] if method == "cam" else scaled(fine)[0]
+    return np.asarray((fine if method == "cam" else scaled(fine))[0], np.float32)

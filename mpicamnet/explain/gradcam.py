@@ -65,7 +65,7 @@ def gradcam_plus_plus(model: Any, images: Pixels, layer: str | None = None, batc
 
 def gradcam_weights(seen: Evidence) -> Maps:
     """The mean of the gradient over each map, (n, k): Selvaraju et al., equation 1."""
-    return seen.gradient.mean(axis=(1, 2))
+    return np.asarray(seen.gradient.mean(axis=(1, 2)), np.float32)
 
 
 def gradcam_plus_plus_weights(seen: Evidence) -> Maps:
@@ -78,12 +78,12 @@ def gradcam_plus_plus_weights(seen: Evidence) -> Maps:
     below = 2 * g ** 2 + seen.maps.sum(axis=(1, 2), keepdims=True, dtype=np.float64) * g ** 3
     counts = (g > 0) & (below != 0)
     alpha = np.divide(g ** 2, below, out=np.zeros_like(g), where=counts)
-    return (alpha * np.maximum(g, 0)).sum(axis=(1, 2)).astype(np.float32)
+    return np.asarray((alpha * np.maximum(g, 0)).sum(axis=(1, 2)), np.float32)
 
 
 def weighted(maps: Maps, weights: Maps) -> Maps:
     """relu of the sum of maps (n, h, w, k) by weights (n, k): (n, h, w)."""
-    return np.maximum(np.matmul(maps, weights[:, None, :, None])[..., 0], 0)
+    return np.asarray(np.maximum(np.matmul(maps, weights[:, None, :, None])[..., 0], 0), np.float32)
 
 
 @functools.lru_cache(maxsize=4)  # compiling takes seconds, and whoever calls `gradcam` in a loop asks again and again

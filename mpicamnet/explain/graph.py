@@ -143,7 +143,7 @@ def run(model: Any, inputs: Any, step: Step, see: Callable[[Any], None]) -> tupl
                 if inner is not None:
                     return of(inner, args[0])
                 if "training" in inspect.signature(layer.call).parameters:
-                    kwargs.setdefault("training", False)
+                    kwargs["training"] = False  # the graph may have kept True, as of layers that augment
                 out = layer(*args, **kwargs)
                 if layer is step.layer:
                     see(out)

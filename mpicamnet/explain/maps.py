@@ -26,4 +26,4 @@ def _weights(cells: int, px: int) -> Maps:
 def scaled(maps: Maps) -> Maps:
     """Each of the maps (n, h, w) over its largest absolute value: 0 to 1 where nothing is negative; a map of zeros stays so."""
     most = np.abs(maps).max(axis=(1, 2), keepdims=True)
-    return np.divide(maps, most, out=np.zeros_like(maps), where=most > 0)
+    return np.asarray(np.divide(maps, most, out=np.zeros_like(maps), where=most > 0), np.float32)
