@@ -145,14 +145,28 @@ class Lime:
 
 
 @dataclass(frozen=True)
+class Concepts:
+    patches: int = key("patches that are measured, per slide: half of them tumour where there are", 40, low=2)
+    layers: list[str] | None = key("layers to look at [null: of the layers that give maps, the last of each size]", None)
+    pooling: Literal["mean", "flatten"] = key("mean: a layer's channels, each averaged over the map; flatten: every place of the map", "mean")
+    sensitivity: Literal["tumor", "all"] = key("the patches whose sensitivities are judged", "tumor")
+    group: Literal["patient", "slide"] = key("what the folds of the cross-validation never divide", "patient")
+    folds: int = key("folds of the cross-validation of R2", 5, low=2)
+    permutations: int = key("times that a concept's values are dealt anew to find what chance gives", 1000, low=1)
+    alpha: float = key("share of concepts called relevant that may be so by chance (Benjamini-Hochberg)", 0.05, above=0, high=1)
+
+
+@dataclass(frozen=True)
 class Explain:
-    methods: list[Literal["cam", "gradcam", "gradcam++", "lime"]] = key("what is made", ["cam", "gradcam", "gradcam++", "lime"])
+    methods: list[Literal["cam", "gradcam", "gradcam++", "lime", "rcv"]] = \
+        key("what is made; rcv: concepts and regression concept vectors", ["cam", "gradcam", "gradcam++", "lime", "rcv"])
     per_slide: int = key("tiles per slide: so many most certain and so many least certain of each outcome (true or false, positive or negative)", 1, low=1)
     patches: list[int | str] | None = key("instead: rows of predictions.h5, or `SLIDE:X:Y` in level-0 px", None)
     layer: str | None = key("layer whose maps Grad-CAM looks at [null: the last that comes from a convolution]", None)
     sanity: int = key("steps in which the network is made to forget, to see that its maps change (0: not)", 4, low=0)
     batch: int = key("patches per forward pass", 64, low=1)
     lime: Lime = key("perturbed superpixels", Lime())
+    concepts: Concepts = key("clinical measures: regression concept vectors", Concepts())
 
 
 @dataclass(frozen=True)
