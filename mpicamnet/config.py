@@ -209,6 +209,14 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Lime:
+    superpixels: int = key("about how many superpixels a patch is cut into (SLIC)", 50, low=2)
+    compactness: float = key("of superpixels: the larger, the more they are squares", 10.0, above=0)
+    samples: int = key("perturbed pictures per patch and seed", 1000, low=2)
+    seeds: list[int] = key("of the random hiding; with several, how far they agree is measured", [0, 1, 2])
+
+
+@dataclass(frozen=True)
 class Concepts:
     patches: int = key("patches that are measured, per slide: half of them tumour where there are", 40, low=2)
     layers: list[str] | None = key("layers to look at [null: of the layers that give maps, the last of each size]", None)
@@ -222,6 +230,14 @@ class Concepts:
 
 @dataclass(frozen=True)
 class Explain:
+    methods: list[Literal["cam", "gradcam", "gradcam++", "lime", "rcv"]] = \
+        key("what is made; rcv: concepts and regression concept vectors", ["cam", "gradcam", "gradcam++", "lime", "rcv"])
+    per_slide: int = key("tiles per slide: so many most certain and so many least certain of each outcome (true or false, positive or negative)", 1, low=1)
+    patches: list[int | str] | None = key("instead: rows of predictions.h5, or `SLIDE:X:Y` in level-0 px", None)
+    layer: str | None = key("layer whose maps Grad-CAM looks at [null: the last that comes from a convolution]", None)
+    sanity: int = key("steps in which the network is made to forget, to see that its maps change (0: not)", 4, low=0)
+    batch: int = key("patches per forward pass", 64, low=1)
+    lime: Lime = key("perturbed superpixels", Lime())
     concepts: Concepts = key("clinical measures: regression concept vectors", Concepts())
 
 
@@ -236,7 +252,7 @@ class Config:
     train: Train = key("Layer 2: the network", Train())
     infer: Infer = key("Layer 3: heatmaps", Infer())
     evaluate: Evaluate = key("Layer 3: measures", Evaluate())
-    explain: Explain = key("Layer 3: explanations", Explain())
+    explain: Explain = key("Layer 3: why", Explain())
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Config:
@@ -499,6 +515,8 @@ def _check(config: Config, where: Path) -> None:
     if config.evaluate.detection.sure < config.evaluate.detection.threshold:
         raise UserError(f"`evaluate.detection.sure` ({config.evaluate.detection.sure}) is below `evaluate.detection.threshold` "
                         f"({config.evaluate.detection.threshold})", where, "raise it: a lesion is surest in its middle")
+    if not config.explain.lime.seeds or min(config.explain.lime.seeds) < 0 or max(config.explain.lime.seeds) >= 2**32:
+        raise UserError("`explain.lime.seeds` must be one or more numbers from 0 to 4294967295", where, "e.g. [0, 1, 2]")
     if s.fractions is not None and (len(s.fractions) != 3 or min(s.fractions) < 0 or abs(sum(s.fractions) - 1) > 1e-6):
         raise UserError("`data.split.fractions` must be three shares that sum to 1", where, "e.g. [0.7, 0.1, 0.2]")
     if s.fractions is not None and any((s.train, s.val, s.test)):

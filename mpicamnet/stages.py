@@ -38,12 +38,16 @@ _INFER = ("infer.stride", "infer.tta", "infer.interpolation", "infer.threshold",
 _NO_RESULT = ("threads", "readers", "fusion_mb", "timeline", "weights_dir")
 _TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.name not in _NO_RESULT)
 
+_EXPLAIN = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "evaluate.threshold",
+            *(f"explain.{k}" for k in ("methods", "per_slide", "patches", "layer", "sanity", "lime")))
+
 STAGES = (
     Stage("extract", "mpicamnet.patches.stage", "patches.h5", (SLIDES,), _EXTRACT, "slides to patches: tissue, sampling, filter, one parallel HDF5 file"),
     Stage("train", "mpicamnet.train.stage", "train/model.keras", ("extract",), ("seed", "data.split", *_TRAIN), "patches to a network, by Horovod"),
     Stage("infer", "mpicamnet.infer.stage", "infer/predictions.h5", (SLIDES, "train"), ("seed", "data.split", *_INFER),
           "slides and network to probabilities and heatmaps"),
     Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", (SLIDES, "infer"), ("seed", "data.split", "evaluate"), "how good they are"),
+    Stage("explain", "mpicamnet.explain.stage", "explain/attributions.h5", (SLIDES, "train", "infer"), _EXPLAIN, "why the network says so"),
 )
 BY_NAME = {s.name: s for s in STAGES}
 
@@ -77,7 +81,7 @@ def state(stage: Stage, config: cfg.Config, slides_digest: str) -> State:
 
 def _input(stage: Stage, source: Stage, config: cfg.Config, slides_digest: str) -> str:
     """The content digest of what `source` left, which must be there and of today's config."""
-    if stage.name == "infer" and source.name == "train" and config.infer.model is not None:
+    if stage.name in ("infer", "explain") and source.name == "train" and config.infer.model is not None:
         model = Path(config.infer.model)
         if not model.is_file():
             raise UserError("there is no such model", model, "see `infer.model`")

@@ -82,7 +82,7 @@ def peaks(heat: Heat, least: float, distance: float) -> tuple[npt.NDArray[np.flo
     filled = np.where(np.isnan(heat.prob), -1, heat.prob)
     cells = max(1, round(distance / heat.cell))
     below = np.nextafter(np.float32(least), np.float32(-1))  # the function wants peaks above its threshold
-    at = peak_local_max(filled, min_distance=cells, threshold_abs=below, exclude_border=False, p_norm=2)  # type: ignore[no-untyped-call]
+    at = peak_local_max(filled, min_distance=cells, threshold_abs=below, exclude_border=False, p_norm=2)
     xy = np.stack((heat.left + (at[:, 1] + 0.5) * heat.cell, heat.top + (at[:, 0] + 0.5) * heat.cell), axis=1)
     prob = filled[at[:, 0], at[:, 1]].astype(np.float32)
     order = np.argsort(-prob, kind="stable")

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [extract|ranks|memory|filter|openslide ...]`: draw the slides once (runs/bench), measure, print a line per figure."""
+"""`python -m tests.bench [extract|ranks|memory|explain ...]`: draw the slides once (runs/bench), measure, print a line per figure."""
 from __future__ import annotations
 
 import contextlib
@@ -73,6 +73,21 @@ def bench_memory(work: Path) -> None:
         slide(name, SIDE, height)
         peaks[name] = int(child(1, "whole_stage", config(name, work / name), 1)[0].split()[1])
     print(f"peak memory of a rank: {peaks['square']} MiB; on a slide twice as large {peaks['double']} MiB")
+
+
+def bench_explain(work: Path) -> None:
+    """LIME on two ranks against one; Grad-CAM against a plain loop forward and back."""
+    slide("small", 4096, 4096)
+    taken: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+    for _ in range(3):
+        for n, found in taken.items():
+            found.append(json.loads(child(n, "explanations", SLIDES / "small", work / "explain")[-1]))
+    for what in ("lime", "with panels"):
+        one, two = (sorted(f[what] for f in found)[1] for found in taken.values())
+        print(f"LIME of 1,000 samples x 8 patches, {what}: 1 rank {one:.2f} s, 2 ranks {two:.2f} s: {one / two:.2f} x" + "  (bar 1.8)" * (what == "lime"))
+    for network in taken[1][0]["gradcam"]:  # type: ignore[attr-defined]
+        rate = sorted(f["gradcam"][network] for f in taken[1])[1]  # type: ignore[index]
+        print(f"Grad-CAM / forward and backward in a plain loop, {network}: {rate:.2f} x  (bar 0.5)")
 
 
 @contextlib.contextmanager
