@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     stage = _with_config(commands.add_parser("stage", help="copy the slides to the nodes' own disks, each read once and sent to all nodes"))
     stage.add_argument("--to", metavar="DIR", help="the folder of the copies on every node [data.stage]")
     stage.set_defaults(process=_copy)
+    verify = _with_config(commands.add_parser("verify", help="do the files in `work` still hold what was written? computes every digest anew"))
+    verify.set_defaults(process=_verify)
     plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
     plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
     plan.set_defaults(process=_plan)
@@ -109,6 +111,12 @@ def _copy(a: argparse.Namespace) -> int:
     from . import program
 
     return program.stage_slides(a.config, [*a.set, *([f"data.stage={a.to}"] if a.to else [])], a.volume)
+
+
+def _verify(a: argparse.Namespace) -> int:
+    from . import program
+
+    return program.verify(a.config, a.set, a.volume)
 
 
 def _plan(a: argparse.Namespace) -> int:

@@ -42,6 +42,11 @@ def stage_slides(config_path: Path, overrides: list[str], volume: Volume = "norm
     return _on_all_ranks(lambda comms: _stage(comms, config_path, overrides, volume), volume)
 
 
+def verify(config_path: Path, overrides: list[str], volume: Volume = "normal") -> int:
+    """Look whether the files in `work` hold what was written; collective, as `run`."""
+    return _on_all_ranks(lambda comms: _verify(comms, config_path, overrides, volume), volume)
+
+
 def _on_all_ranks(act: Callable[[Communicators], int], volume: Volume) -> int:
     comms = start()
     code = FAULT
@@ -110,6 +115,17 @@ def _stage(comms: Communicators, config_path: Path, overrides: list[str], volume
     if config.data.stage is None:
         raise UserError("there is no folder to copy the slides to", config_path, "say `--to DIR`, or set `data.stage`")
     staging.run(Job(config, comms, Log(comms.world.rank, volume), Clock(), signals, records, "", Path(config.work)))
+    return DONE
+
+
+def _verify(comms: Communicators, config_path: Path, overrides: list[str], volume: Volume) -> int:
+    from .verify import verify as verified
+
+    work: Path | None = None
+    with fence(comms.world):
+        if comms.world.rank == 0:
+            work = Path(cfg.load(config_path, overrides).work)  # no catalogue: the slides may be elsewhere by now
+    verified(comms.world, comms.world.bcast(work, root=0), Log(comms.world.rank, volume))
     return DONE
 
 

@@ -21,7 +21,7 @@ from ..job import Job, software
 from ..ranks import Progress, allgather_list, fence
 from ..train import load_model, read_card
 from ..train.engine import start_tensorflow
-from ..train.loop import forward_pass
+from ..train.step import forward_pass
 from . import attributions
 from .attributions import Lime, Sanity
 from .chosen import OUTCOMES, Chosen, Tiles, most_and_least_certain, named, read_tiles
