@@ -16,6 +16,7 @@ from tests.launch import on_ranks
 def steps(comms: Communicators, folder: str) -> dict[str, Any]:
     """For each network: one step on two rows per rank; rank 0 saves, the last rank loads. Tells what each rank found.
 
+    The step of large networks is run operation by operation: to make a graph of 700 layers takes ten times as long as the step itself.
     Small patches, but of maps larger than 1 x 1: batch normalisation over two values alone has no gradient, only rounding errors.
     """
     from mpicamnet.train import NETWORKS, Card, load_model
@@ -23,16 +24,17 @@ def steps(comms: Communicators, folder: str) -> dict[str, Any]:
     from mpicamnet.train.loop import Learner, optimizer_of, train_step
     from mpicamnet.train.model_file import save_model
 
-    _, keras = start_tensorflow(1)
+    tf, keras = start_tensorflow(1)
     world, told = comms.world, {}
     label, weight = np.array([0, 1], np.float32), np.ones(2, np.float32)
     with horovod(world) as hvd:
         for name, network in NETWORKS.items():
             keras.utils.set_random_seed(1)
-            patch, path = max(network.least, 48), Path(folder) / f"{name}.keras"
+            patch, path = max(network.least, 64), Path(folder) / f"{name}.keras"
             rows = np.random.default_rng(0).integers(0, 256, (world.size, 2, patch, patch, 3), np.uint8)
             model = network.build(patch)
             trained = network.trained(model)
+            tf.config.run_functions_eagerly(model.count_params() > 10_000_000 or name == "densenet121")
             optimizer = optimizer_of(Train(learning_rate=1e-4), keras)
             optimizer.build(trained.trainable_variables)
             start = [v.numpy() for v in trained.trainable_variables]
