@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from mpicamnet.train.checkpoint import Checkpoint, Progress, Row, load, save
 from mpicamnet.train.engine import start_tensorflow
 from mpicamnet.train.judge import judge
 from mpicamnet.train.model_file import MEMBER, SCHEMA, save_model
+from mpicamnet.train.stain import STAINS
 from mpicamnet.train.step import forward_pass
 
 CARD = Card("camnet_small", 96, 0.972, 0, "RGB", "px / 127.5 - 1", "logit", ("normal", "tumour"))
@@ -34,9 +35,11 @@ def test_a_saved_model_says_how_it_must_be_fed_and_says_the_same_of_px(tmp_path:
     start_tensorflow(1)
     model = NETWORKS["camnet_small"].build(96)
     path = tmp_path / "model.keras"
-    content = save_model(path, model, CARD, {"seed": 1}, "d" * 64)
-    assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
-    assert read_card(path) == (CARD, content)
+    for stain in STAINS.values():
+        card = replace(CARD, stain=stain)
+        content = save_model(path, model, card, {"seed": 1}, "d" * 64)
+        assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
+        assert read_card(path) == (card, content)
     assert recorded(path).config_digest == "d" * 64
     px = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), np.uint8)
     assert (forward_pass(load_model(path))(px) == forward_pass(model)(px)).all()
