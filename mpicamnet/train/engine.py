@@ -14,7 +14,6 @@ from ..errors import UserError
 from ..ranks import Comm
 from ..ranks.fence import RankFault
 
-CYCLE_MS = "1"  # how often Horovod looks for work
 CONTEXT = 500  # MiB that a process takes on a GPU beside its tensors
 
 _threads: int | None = None  # what TensorFlow was started with in this process: it cannot be changed afterwards
@@ -101,15 +100,14 @@ def precision(keras: Any, policy: str) -> Generator[None, None, None]:
 def horovod(comm: Comm, timeline: Path | None = None) -> Generator[Any, None, None]:
     """Horovod's TensorFlow module, at work on `comm`; collective over it. Rank 0 writes what it does to `timeline`.
 
-    Messages are cut by us (see reduction): Horovod must not put them together, so its fusion buffer is empty.
+    No setting of Horovod but the timeline is made here: after HOROVOD_FUSION_THRESHOLD or HOROVOD_CYCLE_TIME it cannot be started twice in one
+    process (0.28.1 crashes in ParameterManager).
 
     Errors that all ranks raise together end Horovod in order; after a fault of one rank the whole job is aborted, and waiting for it here
     would hang.
     """
     import horovod.tensorflow as hvd
 
-    os.environ["HOROVOD_FUSION_THRESHOLD"] = "0"
-    os.environ.setdefault("HOROVOD_CYCLE_TIME", CYCLE_MS)
     os.environ.pop("HOROVOD_TIMELINE", None)
     if timeline is not None:  # on all ranks, which agree on it; rank 0 writes
         os.environ["HOROVOD_TIMELINE"] = str(timeline)

@@ -2,7 +2,8 @@
 
 The messages are cut here and not by Horovod, which puts together whatever is ready within a cycle: with three ranks and more the order of an
 element's sum depends on its place in the message, so two runs would differ in the last bit. A message is sent as soon as its gradients are
-there, last layers first, while those of earlier layers are still being found.
+there, last layers first, while those of earlier layers are still being found, but not before the one ahead of it has arrived: Horovod would
+put the two together.
 """
 from __future__ import annotations
 
@@ -49,10 +50,13 @@ def _averaged(hvd: Any, grads: list[Any], said: Any, most: int, half: bool) -> t
     sizes = [g.shape.num_elements() for g in grads]
     out: list[Any] = list(grads)
     runs = messages([4 * n for n in sizes], most)
+    sent: list[Any] = []
     for number, run in enumerate(runs):
         along = [said] if number == len(runs) - 1 and not half else []
         flat = tf.concat([*(tf.reshape(grads[i], [-1]) for i in run), *along], 0)
-        flat = _average(hvd, tf.cast(flat, tf.float16) if half else flat, f"gradients.{number}")
+        with tf.control_dependencies(sent):
+            flat = _average(hvd, tf.cast(flat, tf.float16) if half else flat, f"gradients.{number}")
+        sent = [flat]
         parts = tf.split(tf.cast(flat, tf.float32), [*(sizes[i] for i in run), *(s.shape[0] for s in along)])
         for i, part in zip(run, parts, strict=False):
             out[i] = tf.reshape(part, grads[i].shape)

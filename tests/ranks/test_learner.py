@@ -64,7 +64,8 @@ def gradients(comms: Communicators, hvd: Any, **how: Any) -> dict[str, Any]:
     own = local_gradients(learner(comms, hvd, **{**how, "sync_batchnorm": False}))(*given)[1]
     together = tf.function(averaged_gradients(it)).get_concrete_function(*given)
     _, found = together(*given)
-    return {"own": flat(own), "all": flat(found), "types": sorted({g.dtype.name for g in found}), "moving": flat([v.numpy() for v in it.model.non_trainable_variables]),
+    return {"own": flat(own), "all": flat(found), "types": sorted({g.dtype.name for g in found}),
+            "moving": flat([v.numpy() for v in it.model.non_trainable_variables]),
             "messages": sum(op.type == "HorovodAllreduce" for op in together.graph.get_operations())}
 
 
@@ -280,7 +281,8 @@ def compressed(comms: Communicators) -> dict[str, Any]:
         every = held_by_all(it)
         it.residuals.hold(np.zeros_like(kept))
         hold(it, every)
-    return {"worst": worst, "worst held": worst_held, "sent": sent, "weights": flat(now), "back": bool((it.residuals.held() == kept).all()), "kept": flat([kept])}
+        back = bool((it.residuals.held() == kept).all())
+    return {"back": back, "worst": worst, "worst held": worst_held, "sent": sent, "weights": flat(now), "kept": flat([kept])}
 
 
 def test_deep_gradient_compression_is_the_papers_algorithm_and_leaves_one_network() -> None:
