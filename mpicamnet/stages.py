@@ -33,7 +33,7 @@ _EXTRACT = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "tiss
 _INFER = ("data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.white", "extract.black", "extract.block")
 
 _EXPLAIN = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "evaluate.threshold",
-            *(f"explain.{k}" for k in ("methods", "per_slide", "patches", "layer", "sanity", "lime")))
+            *(f"explain.{k}" for k in ("methods", "per_slide", "patches", "layer", "sanity", "lime", "concepts")))
 
 STAGES = (
     Stage("extract", "mpicamnet.patches.stage", "patches.h5", (SLIDES,), _EXTRACT, "slides to patches: tissue, sampling, filter, one parallel HDF5 file"),
