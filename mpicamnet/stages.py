@@ -39,7 +39,7 @@ _NO_RESULT = ("threads", "readers", "fusion_mb", "timeline", "weights_dir")
 _TRAIN = tuple(f"train.{f.name}" for f in dataclasses.fields(cfg.Train) if f.name not in _NO_RESULT)
 
 _EXPLAIN = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "evaluate.threshold",
-            *(f"explain.{k}" for k in ("methods", "per_slide", "patches", "layer", "sanity", "lime")))
+            *(f"explain.{k}" for k in ("methods", "per_slide", "patches", "layer", "sanity", "lime", "concepts")))
 
 STAGES = (
     Stage("extract", "mpicamnet.patches.stage", "patches.h5", (SLIDES,), _EXTRACT, "slides to patches: tissue, sampling, filter, one parallel HDF5 file"),

@@ -20,7 +20,8 @@ OUTCOMES = {"TP": "true positive", "FN": "false negative", "FP": "false positive
 class Tiles:
     """Tiles of predictions.h5: `slide` int32 (n,), a place in `names`; `xy` int64 (n, 2) level-0 px; `label` int8, `prob` float32 (n,).
 
-    `patch`: side, px. By slide, float64 (slides,): `mpp`, um per px of a patch, NaN where unknown; `downsample`, level-0 px per px of a patch.
+    `patch`: side, px. By slide: `mpp` float64, um per px of a patch, NaN where unknown; `downsample` float64, level-0 px per px of a patch; `center`,
+    `patient` int32, -1 where unknown.
     """
 
     names: tuple[str, ...]
@@ -31,11 +32,18 @@ class Tiles:
     patch: int
     mpp: npt.NDArray[np.float64]
     downsample: npt.NDArray[np.float64]
+    center: npt.NDArray[np.int32]
+    patient: npt.NDArray[np.int32]
+
+    def mpp_of(self, tile: Chosen) -> float | None:
+        """um per px of a patch on a tile's slide, None where unknown."""
+        mpp = float(self.mpp[self.names.index(tile.name)])
+        return mpp if mpp > 0 else None
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A tile to explain. `row` of predictions.h5; `outcome`, a key of OUTCOMES; `why`: most certain, least certain, or named."""
+    """A tile to explain. `row` of predictions.h5; `outcome`, a key of OUTCOMES; `why`: most certain, least certain, named, or measured."""
 
     row: int
     name: str
@@ -60,7 +68,7 @@ def read_tiles(path: Path) -> Tiles:
             names = tuple(n.decode("utf-8", "surrogateescape") for n in f["slides/name"][...])
             downsample = f["slides/downsample"][...]
             return Tiles(names, f["slide"][...], f["xy"][...], f["label"][...], f["prob"][...], int(f.attrs["patch"]),
-                         f["slides/mpp"][...] * downsample, downsample)
+                         f["slides/mpp"][...] * downsample, downsample, f["slides/center"][...], f["slides/patient"][...])
     except (OSError, KeyError) as e:
         raise UserError("probabilities cannot be read", path, f"run `mpicamnet infer` ({' '.join(str(e).split())[:120]})") from None
 
@@ -93,9 +101,13 @@ def most_and_least_certain(tiles: Tiles, threshold: float, each: int) -> list[Ch
 def named(tiles: Tiles, patches: Sequence[int | str], threshold: float) -> list[Chosen]:
     """The tiles that the config names, by row of predictions.h5 or as `SLIDE:X:Y` (level-0 px); in row order. Raises UserError for one that
     is not there."""
+    return tiles_at(tiles, sorted({_row(tiles, p) for p in patches}), threshold, "named")
+
+
+def tiles_at(tiles: Tiles, rows: Sequence[int], threshold: float, why: str) -> list[Chosen]:
+    """The tiles of some rows of predictions.h5."""
     kind = outcomes(tiles.label, tiles.prob, threshold)
-    rows = {_row(tiles, p) for p in patches}
-    return [_chosen(tiles, row, str(kind[row]), "named") for row in sorted(rows)]
+    return [_chosen(tiles, row, str(kind[row]), why) for row in rows]
 
 
 def _row(tiles: Tiles, patch: int | str) -> int:

@@ -1,4 +1,4 @@
-"""The chosen tiles' px and superpixels, read from their slides by one rank; the last few are kept."""
+"""The chosen tiles' px, as the network is shown them, and superpixels, read from their slides by one rank; the last few are kept."""
 from __future__ import annotations
 
 import functools
@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from ..config import Config
 from ..errors import SlideError
-from ..slides import Resolution, Slide, SlideRecord, open_slide, read_patch, resolve
+from ..slides import Resolution, Slide, SlideRecord, open_record, read_patch, resolve
+from ..train import normalised
+from ..train.stain import Stain
 from .chosen import Chosen
 from .lime_maps import Superpixels, superpixels
 
@@ -19,8 +21,8 @@ Pixels = npt.NDArray[np.uint8]
 class Pictures:
     """Tiles by their place in `chosen`; a slide stays open until another is asked for. `errors`: by place, why a tile could not be read."""
 
-    def __init__(self, chosen: Sequence[Chosen], config: Config, records: Sequence[SlideRecord]):
-        self._chosen, self._config = chosen, config
+    def __init__(self, chosen: Sequence[Chosen], config: Config, records: Sequence[SlideRecord], stain: Stain):
+        self._chosen, self._config, self._stain = chosen, config, stain
         self._records = {r.name: r for r in records}
         self._open: tuple[str, Slide, Resolution] | None = None
         self.errors: dict[int, SlideError] = {}
@@ -47,9 +49,9 @@ class Pictures:
         if self._open is None or self._open[0] != tile.name:
             self.close()
             record = self._records[tile.name]
-            slide = open_slide(record.path, data.reader, record.mpp)
+            slide = open_record(record, data.reader)
             self._open = tile.name, slide, resolve(slide, data.level, data.mpp)
-        return read_patch(self._open[1], tile.x, tile.y, data.patch, self._open[2])
+        return normalised(read_patch(self._open[1], tile.x, tile.y, data.patch, self._open[2])[None], self._stain)[0]
 
     def _parts(self, i: int) -> Superpixels:
         lime = self._config.explain.lime

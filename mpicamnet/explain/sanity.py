@@ -60,5 +60,5 @@ def change(before: Maps, after: Maps) -> Change:
         return Change(float("nan"), float("nan"))
     a, b = scaled(np.stack([before, after]))
     side = min(7, *(n - 1 + n % 2 for n in a.shape))
-    alike = structural_similarity(a, b, win_size=side, data_range=1.0)  # type: ignore[no-untyped-call]
+    alike = structural_similarity(a, b, win_size=side, data_range=1.0)
     return Change(float(spearmanr(a.ravel(), b.ravel()).statistic), float(alike))

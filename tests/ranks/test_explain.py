@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -165,15 +164,6 @@ def test_a_stopped_run_goes_on_on_other_ranks_and_does_no_patch_again(slides: Pa
     assert arrays(work)["content"] == arrays(on_one)["content"] and panels(work) == panels(on_one)
 
 
-def test_another_config_does_not_go_on_with_what_was_left(slides: Path, models: Path, on_one: Path) -> None:
-    from mpicamnet.explain.attributions import begin, keep
-
-    folder = on_one.with_name("left") / "explain"
-    assert begin(folder, "a") == set()
-    keep(folder, 12, None)
-    os.truncate(folder / "attributions.partial" / "12.npz", 22)
-    assert begin(folder, "a") == {12}
-    assert begin(folder, "b") == set()
 
 
 @pytest.mark.parametrize("network, explain, words", [

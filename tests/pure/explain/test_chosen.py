@@ -17,7 +17,9 @@ SLIDE = [0,    0,    0,    0,    0,    0,    0,    0,    1,    1]
 def tiles() -> Tiles:
     n = len(PROB)
     xy = np.stack([96 * np.arange(n), 10 * np.arange(n)], axis=1).astype(np.int64)
-    return Tiles(("a", "b"), np.array(SLIDE, np.int32), xy, np.array(LABEL, np.int8), np.array(PROB, np.float32), 96, np.ones(2), np.ones(2))
+    unknown = np.full(2, -1, np.int32)
+    return Tiles(("a", "b"), np.array(SLIDE, np.int32), xy, np.array(LABEL, np.int8), np.array(PROB, np.float32), 96, np.ones(2), np.ones(2), unknown,
+                 unknown)
 
 
 def test_outcomes_are_named_as_in_a_confusion_table() -> None:
@@ -37,7 +39,8 @@ def test_the_most_and_least_certain_of_each_outcome_and_slide_are_chosen(tiles: 
 def test_more_of_each_are_never_the_same_twice_and_ties_fall_to_the_earlier_row(tiles: Tiles) -> None:
     rows = [c.row for c in most_and_least_certain(tiles, 0.5, 5)]
     assert rows == [0, 1, 2, 3, 4, 5, 6, 8, 9]
-    level = Tiles(("a",), np.zeros(4, np.int32), np.zeros((4, 2), np.int64), np.ones(4, np.int8), np.full(4, 0.8, np.float32), 96, np.ones(1), np.ones(1))
+    level = Tiles(("a",), np.zeros(4, np.int32), np.zeros((4, 2), np.int64), np.ones(4, np.int8), np.full(4, 0.8, np.float32), 96, np.ones(1), np.ones(1),
+                  np.zeros(1, np.int32), np.zeros(1, np.int32))
     assert [c.row for c in most_and_least_certain(level, 0.5, 1)] == [0]
 
 
