@@ -51,7 +51,8 @@ class Pictures:
             record = self._records[tile.name]
             slide = open_record(record, data.reader)
             self._open = tile.name, slide, resolve(slide, data.level, data.mpp)
-        return normalised(read_patch(self._open[1], tile.x, tile.y, data.patch, self._open[2])[None], self._stain)[0]
+        px: Pixels = normalised(read_patch(self._open[1], tile.x, tile.y, data.patch, self._open[2])[None], self._stain)[0]
+        return px
 
     def _parts(self, i: int) -> Superpixels:
         lime = self._config.explain.lime
