@@ -140,6 +140,7 @@ def _open_store(job: Job, comm: Comm, plans: Plans, problems: Errors) -> tuple[M
     with fence(comm, path):
         if comm.rank == 0:
             maps = maps_in_the_making(path)
+            drawn = maps.is_dir()
             maps.mkdir(parents=True, exist_ok=True)
             if path.exists() and recorded(path).config_digest == job.digest:  # it is wanted anew (`--force`): from nothing
                 partial_path(path).unlink(missing_ok=True)
@@ -148,6 +149,8 @@ def _open_store(job: Job, comm: Comm, plans: Plans, problems: Errors) -> tuple[M
             if found[0] is None:
                 for old in maps.iterdir():
                     old.unlink()
+            elif not drawn:  # someone removed the maps that the mark tells of
+                found = dataclasses.replace(found[0], slides=0), *found[1:]
     mark, why, attributes = comm.bcast(found, root=0)
     if mark is not None:
         if mark.total:

@@ -1,10 +1,11 @@
-"""`python -m tests.bench [extract|ranks|memory|explain ...]`: draw the slides once (runs/bench), measure, print a line per figure."""
+"""`python -m tests.bench [extract|ranks|memory|train|infer|explain ...]`: draw the slides once (runs/bench), measure, print a line per figure."""
 from __future__ import annotations
 
 import contextlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from mpicamnet.synth import draw_slide
 from tests.launch import ENVIRONMENT, ROOT
+from tests.untrained import save_untrained
 
 SLIDES = ROOT / "runs" / "bench"
 FAST = Path(tempfile.gettempdir())
@@ -29,10 +31,10 @@ def slide(name: str, width: int, height: int, **how: object) -> Path:
     return path
 
 
-def config(name: str, work: Path, **extract: object) -> Path:
+def config(name: str, work: Path, infer: dict[str, object] | None = None, **extract: object) -> Path:
     path = work.with_suffix(".yaml")
     path.write_text(json.dumps({"work": str(work), "data": {"layout": "folder", "root": str(SLIDES / name), "patch": 224},
-                                "extract": {"sampling": "dense", **extract}}))
+                                "extract": {"sampling": "dense", **extract}, "infer": infer or {}}))
     return path
 
 
@@ -90,6 +92,23 @@ def bench_explain(work: Path) -> None:
         print(f"Grad-CAM / forward and backward in a plain loop, {network}: {rate:.2f} x  (bar 0.5)")
 
 
+def bench_infer(work: Path) -> None:
+    """One core: inference end to end against `model.predict` on the same patches in memory; a second core to read ahead; two ranks against one."""
+    slide("infer", SIDE // 2, SIDE // 2)
+    path = config("infer", work / "w", infer={"model": str(save_untrained(work / "model.keras", 224, None)), "batch": 64})
+    found = {}
+    for name, ranks, pin in (("one core", 1, True), ("a core to read ahead", 1, False), ("two ranks", 2, True)):
+        said = json.loads(child(ranks, "inference", path, 5, pin=pin)[-1])
+        found[name] = {way: [statistics.median(column) for column in zip(*each, strict=True)] for way, each in said["seconds"].items()}
+        for way, (wall, cpu) in found[name].items():
+            print(f"{name:22}{way:16} {said['tiles'] / wall:7.1f} patches/s ({wall:.2f} s, {cpu:.2f} CPU s of a rank)", flush=True)
+    for name in ("one core", "a core to read ahead"):
+        ratios = [b / a for a, b in zip(found[name]["infer"], found[name]["model.predict"], strict=True)]
+        print(f"infer / model.predict, {name}: {ratios[0]:.3f} on the wall, {ratios[1]:.3f} in CPU s  (bar 0.90)")
+    ratios = [b / a for a, b in zip(found["two ranks"]["infer"], found["one core"]["infer"], strict=True)]
+    print(f"two ranks against one: {ratios[0]:.2f} x on the wall, {ratios[1]:.2f} x in CPU s of a rank  (bar 1.85)")
+
+
 @contextlib.contextmanager
 def page_cache() -> Iterator[Path]:
     """A folder of page cache with no disk behind it: a tmpfs of our own in huge pages, for root; else /dev/shm, whose small pages cost twice as much."""
@@ -108,7 +127,7 @@ def page_cache() -> Iterator[Path]:
 
 def main() -> None:
     with page_cache() as work:
-        for name in sys.argv[1:] or ["extract", "ranks", "memory"]:
+        for name in sys.argv[1:] or ["extract", "ranks", "memory", "infer", "explain"]:
             globals()[f"bench_{name}"](work)
 
 
