@@ -50,10 +50,6 @@ class Site:
         return self.call("sbatch", "--parsable", *options, f"jobs/{script}", *words).strip()
 
 
-def why_no_cluster() -> str:
-    return "" if not (why := why_not()) else f"SLURM cannot be started here: {why}"
-
-
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cohort") / "slides"
@@ -61,18 +57,29 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    if why := why_no_cluster():
-        pytest.skip(why)
+def started(nodes: int, mbit: int | None = None) -> Iterator[Cluster]:
+    """A cluster for as long as it is wanted; skips the test where there can be none."""
+    if why := why_not():
+        pytest.skip(f"SLURM cannot be started here: {why}")
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # sockets want a short path
-    made = Cluster(folder, 4)
+    made = Cluster(folder, nodes, mbit)
     try:
         yield made
     finally:
         made.end()
         if not os.environ.get("KEEP_SLURM_LOGS"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    yield from started(4)
+
+
+@pytest.fixture
+def slow_cluster() -> Iterator[Cluster]:
+    """Two nodes, joined by links of 100 Mbit/s."""
+    yield from started(2, mbit=100)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from tests.launch import good
 from tests.program.test_extract import datasets
 
-from .cluster import wait_for
+from .cluster import Cluster, wait_for
 from .conftest import Site
 
 MANY = {"sampling": "dense", "stride": 16, "block": 256, "storage": "pixels"}  # some 20,000 patches: seconds of work
@@ -36,6 +38,11 @@ def configured(tmp_path: Path, cohort: Path) -> Any:
 
 def content_digest(work: Path) -> str:
     with h5py.File(work / "patches.h5") as f:
+        return str(f.attrs["content_digest"])
+
+
+def prediction_digest(work: Path) -> str:
+    with h5py.File(work / "infer" / "predictions.h5") as f:
         return str(f.attrs["content_digest"])
 
 
@@ -187,3 +194,34 @@ def test_a_rank_that_is_killed_ends_the_job(site: Site, configured: Any) -> None
     wait_for(lambda: at_work(config.with_suffix("") / "patches.h5.partial"), 60, "rows")
     site.cluster.hosts.run("n2", "pkill", "-KILL", "-f", f"mpicamnet extract {config}")  # that node's processes only
     assert site.cluster.wait_until(job, "FAILED", seconds=60) == "FAILED"
+
+
+def test_slides_are_copied_to_every_nodes_own_disk_and_change_no_result(site: Site, configured: Any) -> None:
+    plain, staged = configured(), configured("staged", data={"stage": str(site.cluster.folder / "local" / "slides")})
+    job = site.submit("extract.sh", staged, options=("--nodelist=n1,n2",))
+    site.cluster.wait_until(job, "COMPLETED")
+    read = re.search(r"staging: 3 files, (.*), in .* on 2 nodes; (.*) read now", site.cluster.said(job))
+    assert read is not None and read[1] == read[2], site.cluster.said(job)  # each byte once, though both nodes have all of them
+    disks = [site.cluster.hosts.disk(n) / "slides" for n in ("n1", "n2")]
+    copies = [{p.name: p.read_bytes() for p in sorted(disk.glob("*/*.tif"))} for disk in disks]
+    assert copies[0] == copies[1] == {p.name: p.read_bytes() for p in sorted(Path(json.loads(plain.read_text())["data"]["root"]).glob("center_*/*.tif"))}
+    good("extract", plain)
+    assert datasets(staged) == datasets(plain)
+    shutil.rmtree(next(disks[1].glob("patient*")))  # a node that lacks one slide gets that one
+    again = site.submit("extract.sh", staged, "--set", "extract.per_class=29", options=("--nodelist=n1,n2",))
+    site.cluster.wait_until(again, "COMPLETED")
+    found = re.search(r"on 2 nodes; (.*) read now", site.cluster.said(again))
+    assert found is not None and found[1] not in ("0 B", read[1])
+    assert {p.name: p.read_bytes() for p in sorted(disks[1].glob("*/*.tif"))} == copies[0]
+
+
+def test_a_link_of_100_mbit_changes_no_digest(slow_cluster: Cluster, configured: Any, tmp_path: Path) -> None:
+    site = Site(tmp_path, slow_cluster)
+    config = configured(train={"epochs": 1}, data={"stage": str(slow_cluster.folder / "local")})
+    job = site.submit("run.sh", config, "--only", "extract", "--only", "train", "--only", "infer")
+    slow_cluster.wait_until(job, "COMPLETED")
+    plain = configured("plain", train={"epochs": 1})
+    good("run", plain, "--only", "extract", "--only", "train", "--only", "infer", ranks=2, timeout=400)
+    assert datasets(config) == datasets(plain)
+    found, expected = (prediction_digest(c.with_suffix("")) for c in (config, plain))
+    assert found == expected
