@@ -13,9 +13,10 @@ from mpicamnet.explain.activations import probe, probed_layers
 from mpicamnet.explain.concepts import concept_names, patch_concepts
 from mpicamnet.explain.rcv import Settings, Vectors, concept_vectors
 from mpicamnet.explain.stain import REFERENCE
+from mpicamnet.train.engine import start_tensorflow
 from tests.pure.explain.drawn import picture
 
-keras = pytest.importorskip("keras")
+_, keras = start_tensorflow(1)
 SIDE = 16
 
 
