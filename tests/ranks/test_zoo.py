@@ -60,7 +60,7 @@ def steps(comms: Communicators, folder: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return on_ranks(2, steps, str(tmp_path_factory.mktemp("zoo")), timeout=600)
+    return on_ranks(2, steps, str(tmp_path_factory.mktemp("zoo")), timeout=900)
 
 
 @pytest.mark.parametrize("name", ["camnet_small", "resnet50", "resnet101", "googlenet", "inception_v3", "densenet121", "inception_resnet_v2",
