@@ -79,7 +79,7 @@ def bench_memory(work: Path) -> None:
 
 def bench_train(work: Path) -> None:
     """Two ranks against one, one against `keras.fit`, the loader alone, memory: short runs in turn, so that what else the machine does falls on all."""
-    rows, many = 640, 6400
+    rows, many = 320, 3200
     for n in (rows, many):
         child(0, "training", "draw", work / f"rows{n}", n, 0)
     at = work / f"rows{rows}"
