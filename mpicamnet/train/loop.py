@@ -42,11 +42,12 @@ def fit(job: Job, learner: Learner, feed: Feed, order: Order, val_rows: npt.NDAr
     pace = Pace(len(order), train.batch, comm.size)
     done, best = _begin(job, learner)
     forward = forward_pass(learner.model)
-    for epoch in range(done.epoch, train.epochs):
+    first = done.epoch
+    for epoch in range(first, train.epochs):
         if checkpoint.out_of_patience(done.history, train.patience):
             break
-        if epoch in (done.epoch, train.freeze) or train.compression == "dgc":
-            step_together = train_step(learner, epoch)
+        if epoch in (first, train.freeze):  # a graph for each: to make one takes as long as some steps
+            step_together = train_step(learner, frozen=epoch < train.freeze)
         begun = time.monotonic() - done.seconds
         start, loss_sum = done.rows // pace.together, done.loss_sum
         order = with_hard_rows(job, comm, forward, feed, order, epoch, begun=done.rows > 0)
@@ -56,7 +57,7 @@ def fit(job: Job, learner: Learner, feed: Feed, order: Order, val_rows: npt.NDAr
                     batch, error = _next(batches, train.batch, feed.table, comm.rank)
                 rate = learning_rate(train, comm.size, epoch * pace.steps + step, pace.steps)
                 with clock.phase("step"):
-                    heard = step_together(batch, rate, failed=error is not None, stop=job.signals.caught != 0)
+                    heard = step_together(batch, rate, epoch, failed=error is not None, stop=job.signals.caught != 0)
                 if heard.failed:
                     agree(comm, error)
                 if not math.isfinite(heard.loss):

@@ -30,35 +30,35 @@ class Heard:
     stop: bool
 
 
-def train_step(learner: Learner, epoch: int = 0) -> Callable[..., Heard]:
-    """step(batch, rate, failed=False, stop=False) -> Heard, with a step of size `rate` taken; collective over the ranks of Horovod.
+def train_step(learner: Learner, frozen: bool = False) -> Callable[..., Heard]:
+    """step(batch, rate, epoch=0, failed=False, stop=False) -> Heard, with a step of size `rate` taken; collective over the ranks of Horovod.
 
-    For one epoch, or several that freeze and compress alike. What ranks must tell each other in each step (did one fail to read? was one
+    `frozen`: the backbone stays as it is. What ranks must tell each other in each step (did one fail to read? was one
     asked to stop? is the loss a number?) travels with the gradients: one meeting of the ranks per step, not three.
     """
     import tensorflow as tf
 
     train = learner.train
-    learner.freeze(epoch < train.freeze)
-    share = tf.constant(sent_share(train.dgc_sparsity, train.dgc_warmup, epoch))
+    learner.freeze(frozen)
     forth_and_back, together = local_gradients(learner), reduced_gradients(learner)
     part_of = tf.function(forth_and_back, jit_compile=False, reduce_retracing=True)
 
     @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def last(px: Any, label: Any, weight: Any, before: tuple[Loss, Gradients] | None, rate: Any, flags: Any) -> Any:
+    def last(px: Any, label: Any, weight: Any, before: tuple[Loss, Gradients] | None, rate: Any, share: Any, flags: Any) -> Any:
         loss, grads = _mean_of(before, forth_and_back(px, label, weight), train.accumulate)
         grads, said = together(grads, tf.concat([loss[None], flags], 0), share)
         learner.optimizer.learning_rate.assign(rate)
         learner.optimizer.apply_gradients(zip(grads, learner.model.trainable_variables, strict=True))
         return tf.concat([said, loss[None]], 0)
 
-    def step(batch: Batch, rate: float, failed: bool = False, stop: bool = False) -> Heard:
+    def step(batch: Batch, rate: float, epoch: int = 0, failed: bool = False, stop: bool = False) -> Heard:
         *parts, end = zip(*(np.split(a, train.accumulate) for a in (batch.px, batch.label, batch.weight)), strict=True)
         before = None
         for part in parts:
             found = part_of(*part)
             before = found if before is None else (before[0] + found[0], [a + b for a, b in zip(before[1], found[1], strict=True)])
-        mean, any_failed, any_stop, own = last(*end, before, np.float32(rate), np.array([failed, stop], np.float32)).numpy()
+        share = sent_share(train.dgc_sparsity, train.dgc_warmup, epoch)
+        mean, any_failed, any_stop, own = last(*end, before, np.float32(rate), np.float32(share), np.array([failed, stop], np.float32)).numpy()
         return Heard(float(mean), float(own), bool(any_failed > 0), bool(any_stop > 0))
 
     return step

@@ -39,10 +39,11 @@ def config(name: str, work: Path, infer: dict[str, object] | None = None, **extr
 
 
 def child(ranks: int, module: str, *words: object, pin: bool = True) -> list[str]:
-    """Lines that a program of this package prints, on that many ranks, each on a core of its own."""
+    """Lines that a program of this package prints, on that many ranks, each on a core of its own (0: without mpirun)."""
     bind = ["--bind-to", "core"] if pin and ranks <= (os.cpu_count() or 1) else ["--bind-to", "none", "--oversubscribe"]
     env = {**os.environ, **ENVIRONMENT, "OMPI_MCA_mpi_yield_when_idle": str(int(ranks > (os.cpu_count() or 1)))}
-    done = subprocess.run(["mpirun", *bind, "-n", str(ranks), sys.executable, "-m", f"tests.bench.{module}", *map(str, words)], cwd=ROOT, env=env,
+    launch = ["mpirun", *bind, "-n", str(ranks)] if ranks else []
+    done = subprocess.run([*launch, sys.executable, "-m", f"tests.bench.{module}", *map(str, words)], cwd=ROOT, env=env,
                           capture_output=True, text=True, timeout=3000)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
@@ -109,6 +110,31 @@ def bench_infer(work: Path) -> None:
     print(f"two ranks against one: {ratios[0]:.2f} x on the wall, {ratios[1]:.2f} x in CPU s of a rank  (bar 1.85)")
 
 
+def bench_train(work: Path) -> None:
+    """Two ranks against one, one against `keras.fit`, the loader alone, memory: short runs in turn, so that what else the machine does falls on all."""
+    rows, many = 320, 3200
+    for n in (rows, many):
+        child(0, "training", "draw", work / f"rows{n}", n, 0)
+    at = work / f"rows{rows}"
+    runs: dict[str, list[dict[str, list[float]]]] = {"one": [], "two": [], "keras": [], "loader": []}
+    for _ in range(5):
+        for name, found in runs.items():
+            what = {"one": "stage", "two": "stage"}.get(name, name)
+            found.append(json.loads(child({"two": 2, "keras": 0}.get(name, 1), "training", what, at, rows, 2)[-1]))
+    wall, cpu = ({name: statistics.median(v for run in found for v in run[kind]) for name, found in runs.items()} for kind in ("wall", "cpu"))
+    print(f"images/s, median of 10 epochs of {rows}: 1 rank {rows / wall['one']:.0f}, 2 ranks {rows / wall['two']:.0f} ({wall['one'] / wall['two']:.3f} x), "
+          f"keras.fit {rows / wall['keras']:.0f}, loader alone {rows / wall['loader']:.0f} ({wall['one'] / wall['loader']:.0f} x one rank)")
+    print(f"CPU seconds of a rank per epoch: 1 rank {cpu['one']:.3f}, 2 ranks {cpu['two']:.3f} each, keras.fit {cpu['keras']:.3f}, loader {cpu['loader']:.3f}")
+    print(f"epoch over keras.fit's: {wall['one'] / wall['keras']:.3f} on the wall, {cpu['one'] / cpu['keras']:.3f} in CPU seconds; "
+          f"ratios of each round, on the wall: {_ratios(runs, 'one', 'keras')}; one over two ranks: {_ratios(runs, 'one', 'two')}")
+    peaks = [json.loads(child(1, "training", "stage", work / f"rows{n}", n, 0)[-1])["peak"] for n in (rows, many)]
+    print(f"peak memory of a rank: {peaks[0]} MiB with {rows} rows, {peaks[1]} MiB with {many}")
+
+
+def _ratios(runs: dict[str, list[dict[str, list[float]]]], over: str, under: str) -> list[float]:
+    return [round(min(a["wall"]) / min(b["wall"]), 3) for a, b in zip(runs[over], runs[under], strict=True)]
+
+
 @contextlib.contextmanager
 def page_cache() -> Iterator[Path]:
     """A folder of page cache with no disk behind it: a tmpfs of our own in huge pages, for root; else /dev/shm, whose small pages cost twice as much."""
@@ -127,7 +153,7 @@ def page_cache() -> Iterator[Path]:
 
 def main() -> None:
     with page_cache() as work:
-        for name in sys.argv[1:] or ["extract", "ranks", "memory", "infer", "explain"]:
+        for name in sys.argv[1:] or ["extract", "ranks", "memory", "train", "infer", "explain"]:
             globals()[f"bench_{name}"](work)
 
 

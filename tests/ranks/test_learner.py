@@ -170,7 +170,7 @@ def stepped(comms: Communicators, hvd: Any, epochs: list[int], **how: Any) -> tu
     it, batch = learner(comms, hvd, **how), batch_of(comms)
     seen = [arrays_of(it.model.variables)]
     for epoch in epochs:
-        train_step(it, epoch)(batch, 0.1)
+        train_step(it, frozen=epoch < it.train.freeze)(batch, 0.1, epoch)
         seen.append(arrays_of(it.model.variables))
     return it, seen
 
@@ -262,7 +262,7 @@ def compressed(comms: Communicators) -> dict[str, Any]:
     with horovod(comm) as hvd:
         it = learner(comms, hvd, compression="dgc", dgc_sparsity=0.9, dgc_warmup=1, momentum=0.9)
         expected = arrays_of(it.model.trainable_variables)
-        own = tf.function(local_gradients(it))
+        own, step_together = tf.function(local_gradients(it)), train_step(it)
         held = [tuple([np.zeros_like(w) for w in expected] for _ in range(2)) for _ in range(comm.size)]
         for step in range(6):
             epoch = step // 2
@@ -272,7 +272,7 @@ def compressed(comms: Communicators) -> dict[str, Any]:
             grads = comm.allgather([g.numpy() for g in own(batch.px, batch.label, batch.weight)[1]])
             total = by_hand(held, grads, 0.9, sent_share(0.9, 1, epoch))  # type: ignore[arg-type]
             expected = [w - np.float32(0.1) * t for w, t in zip(expected, total, strict=True)]
-            train_step(it, epoch)(batch, 0.1)
+            step_together(batch, 0.1, epoch)
             now = arrays_of(it.model.trainable_variables)
             worst = max(worst, distance(flat(expected), flat(now)))
             sent.append([int((t != 0).sum()) for t in total])
