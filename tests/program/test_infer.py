@@ -56,7 +56,7 @@ def test_kills_at_random_moments_cost_a_round_each(configure: Configure, model: 
     """SIGKILL to one rank, twice while it predicts and once while it draws, then a rerun on another number of ranks: the same files, and what was
     marked is not done again."""
     rng = random.Random(2)
-    sections = {"data": {"patch": PATCH}, "infer": {"model": str(model), "stride": 16, "batch": 16}, "extract": {"block": 512}}
+    sections = {"data": {"patch": PATCH}, "infer": {"model": str(model), "stride": 24, "batch": 16}, "extract": {"block": 512}}
     whole = configure("whole", **sections)
     good("infer", whole, ranks=2, timeout=400)
     expected = outcome(whole)
@@ -86,7 +86,7 @@ def test_kills_at_random_moments_cost_a_round_each(configure: Configure, model: 
 
 
 def test_a_signal_stops_between_rounds_and_force_begins_anew(configure: Configure, model: Path) -> None:
-    c = configure(data={"patch": PATCH}, infer={"model": str(model), "stride": 16, "batch": 16}, extract={"block": 512})
+    c = configure(data={"patch": PATCH}, infer={"model": str(model), "stride": 24, "batch": 16}, extract={"block": 512})
     p = begin(2, sys.executable, "-m", "mpicamnet", "infer", c)
     while p.poll() is None and not mark_of(c).total:
         time.sleep(0.01)
