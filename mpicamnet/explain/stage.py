@@ -1,7 +1,7 @@
 """The explain stage: probabilities, network and slides -> explain/attributions.h5, panels, concepts.csv and rcv.json. Collective over the world.
 
-choose tiles (one rank) -> load the network -> where it looks (stage_attribution) -> which measures it uses (stage_concepts) -> write all that is
-small (one rank), attributions.h5 last.
+choose tiles (one rank) -> load the network -> where it looks (stage_attribution) -> which measures it uses (stage_concepts) -> attributions.h5 gets its
+name, last (one rank).
 """
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ in rounds of a part per rank: read, measure, look into the layers, keep -> each 
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,10 @@ def run(job: Job, plan: Plan, network: Any) -> tuple[dict[str, LayerVectors], li
             measured = _measured(job, plan)
         rows = _regress(job, plan, layers, measured, settings)
     found = with_discoveries(rows, skipped_concepts(measured.names, measured.values), settings.alpha)
-    with job.clock.phase("finish"), fence(world, job.work / "explain"):
-        if world.rank == 0:
-            _write(job.work / "explain", measured, found, settings, pictures)
+    with job.clock.phase("draw"), fence(world, job.work / "explain"):
+        for number, write in enumerate(_writers(job.work / "explain", measured, found, settings, pictures)):
+            if number % world.size == world.rank:
+                write()
     pictures.close()
     _say(job, measured, found)
     return {layer: _vectors_of(found, layer) for layer in layers}, errors
@@ -141,20 +143,23 @@ def _regress(job: Job, plan: Plan, layers: tuple[str, ...], measured: Measured, 
     return tuple(row for rows in every for row in rows)
 
 
-def _write(folder: Path, measured: Measured, found: Vectors, settings: Settings, pictures: Pictures) -> None:
-    """Table, document and figures; by one rank."""
+def _writers(folder: Path, measured: Measured, found: Vectors, settings: Settings, pictures: Pictures) -> list[Callable[[], None]]:
+    """What is written, each file by any one rank: the figure that takes longest first."""
     concepts, values = measured.concepts, measured.values
-    write_concepts(folder / TABLE, measured.patches, concepts, values)
-    write_rcv(folder / VECTORS, rcv_document(found, concepts, values, settings, measured.patches, measured.judged_words))
     known = bool(np.isfinite(measured.patches.mpp).all())
-    measures = len(CONCEPTS)
-    write_extremes(folder / EXTREMES, CONCEPTS, tuple(unit_of(c, known) for c in CONCEPTS), values[:, :measures],
-                   lambda row: pictures.px(int(measured.places[row])))
-    for name, draw in ((R2, write_r2), (RELEVANCE, write_relevance)):
-        if found.rows:
-            draw(folder / name, found)
-        else:
-            (folder / name).unlink(missing_ok=True)
+    units = tuple(unit_of(c, known) for c in CONCEPTS)
+
+    def extremes() -> None:
+        write_extremes(folder / EXTREMES, CONCEPTS, units, values[:, :len(CONCEPTS)], lambda row: pictures.px(int(measured.places[row])))
+
+    def files() -> None:
+        write_concepts(folder / TABLE, measured.patches, concepts, values)
+        write_rcv(folder / VECTORS, rcv_document(found, concepts, values, settings, measured.patches, measured.judged_words))
+
+    def of_vectors(name: str, draw: Callable[[Path, Vectors], None]) -> Callable[[], None]:
+        return lambda: draw(folder / name, found) if found.rows else (folder / name).unlink(missing_ok=True)
+
+    return [extremes, of_vectors(RELEVANCE, write_relevance), of_vectors(R2, write_r2), files]
 
 
 def _vectors_of(found: Vectors, layer: str) -> LayerVectors:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mpicamnet.config import Config, Data, Explain, Extract, Infer, Lime
+from mpicamnet.config import Concepts, Config, Data, Explain, Extract, Infer, Lime
 from mpicamnet.errors import UserError
 from mpicamnet.job import Job
 from mpicamnet.ranks import Clock, Communicators, Log, Signals
@@ -19,6 +20,8 @@ from tests.launch import on_ranks
 
 PATCH = 64
 LIME = Lime(superpixels=12, samples=40, seeds=[0, 5])
+CONCEPTS = Concepts(patches=24, permutations=50)
+FILES = ("concepts.csv", "rcv.json", "rcv_r2.png", "rcv_relevance.png", "concepts.png")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(comms: Communicators, slides: str, model: str, work: str, **explain: Any) -> Job:
     config = Config(work, seed=5, data=Data(root=slides, patch=PATCH), extract=Extract(block=256), infer=Infer(model=model, batch=16),
-                    explain=dataclasses.replace(Explain(methods=["cam", "gradcam", "gradcam++", "lime"], batch=16, sanity=2, lime=LIME), **explain))
+                    explain=dataclasses.replace(Explain(batch=16, sanity=2, lime=LIME, concepts=CONCEPTS), **explain))
     if comms.world.rank == 0:
         Path(work).mkdir(exist_ok=True)
     comms.world.Barrier()
@@ -102,14 +105,23 @@ def on_one(slides: Path, models: Path, tmp_path_factory: pytest.TempPathFactory)
     return work
 
 
+def inferred(on_one: Path, work: Path) -> Path:
+    """A new `work` with the probabilities of `on_one`."""
+    work.mkdir()
+    (work / "infer").symlink_to(on_one / "infer")
+    return work
+
+
 @pytest.mark.parametrize("ranks", [2, 3, 4])
 def test_arrays_and_panels_are_the_same_on_any_number_of_ranks(slides: Path, models: Path, on_one: Path, ranks: int) -> None:
-    work = on_one.with_name(f"r{ranks}")
-    assert on_ranks(ranks, explained, str(slides), str(models / "model.keras"), str(work), timeout=300) == [[]] * ranks
+    work = inferred(on_one, on_one.with_name(f"r{ranks}"))
+    assert on_ranks(ranks, explained, str(slides), str(models / "model.keras"), str(work), 0, False, timeout=300) == [[]] * ranks
     one, more = arrays(on_one), arrays(work)
     for name, value in one.items():
         assert np.array_equal(value, more[name], equal_nan=isinstance(value, np.ndarray) and value.dtype.kind == "f"), name
     assert panels(work) == panels(on_one)
+    for name in FILES:
+        assert (work / "explain" / name).read_bytes() == (on_one / "explain" / name).read_bytes(), name
 
 
 def test_the_file_holds_what_was_asked_for(on_one: Path) -> None:
@@ -123,6 +135,11 @@ def test_the_file_holds_what_was_asked_for(on_one: Path) -> None:
     assert found["lime/segments"].shape == (n, PATCH, PATCH) and (np.abs(found["lime/agreement"]) <= 1).all()
     assert found["sanity/layers"].tolist() == [4, 8] and found["sanity/spearman"].shape == (2, 3)
     assert len(panels(on_one)) == n and not list(on_one.glob("explain/*.partial"))
+    document = json.loads((on_one / "explain" / "rcv.json").read_text())
+    assert len((on_one / "explain" / "concepts.csv").read_text().splitlines()) == 1 + 48 == 1 + document["patches"]
+    for layer, of_layer in document["layers"].items():
+        assert [n.decode() for n in found[f"rcv/{layer}/concept"]] == list(of_layer)
+        np.testing.assert_allclose(np.linalg.norm(found[f"rcv/{layer}/vectors"], axis=1), 1)
 
 
 def test_the_maps_and_lime_are_those_of_the_px_on_the_slide(on_one: Path, slides: Path, models: Path) -> None:
@@ -153,15 +170,31 @@ def test_the_maps_and_lime_are_those_of_the_px_on_the_slide(on_one: Path, slides
 
 
 def test_a_stopped_run_goes_on_on_other_ranks_and_does_no_patch_again(slides: Path, models: Path, on_one: Path) -> None:
-    work = on_one.with_name("stopped")
+    work = inferred(on_one, on_one.with_name("stopped"))
     args = str(slides), str(models / "model.keras"), str(work)
-    told = on_ranks(2, explained, *args, 3, timeout=300)
+    told = on_ranks(2, explained, *args, 3, False, timeout=300)
     assert told[0] == told[1] and told[0][0].startswith("75 ")
     done = {p: p.stat().st_mtime_ns for p in (work / "explain" / "panels").iterdir()}
     assert 0 < len(done) < len(panels(on_one)) and not (work / "explain" / "attributions.h5").exists()
     assert on_ranks(3, explained, *args, 0, False, timeout=300) == [[]] * 3
     assert {p: p.stat().st_mtime_ns for p in done} == done
     assert arrays(work)["content"] == arrays(on_one)["content"] and panels(work) == panels(on_one)
+
+
+def test_a_run_stopped_between_measures_goes_on_and_measures_nothing_again(slides: Path, models: Path, on_one: Path, tmp_path: Path) -> None:
+    work = inferred(on_one, tmp_path / "w")
+    args = str(slides), str(models / "model.keras"), str(work)
+    only = {"methods": ["rcv"]}
+    assert on_ranks(1, explained, *args, 1, False, only, timeout=180)[0][0].startswith("75 ")
+    kept = work / "explain" / "concepts.partial" / "0.npz"
+    assert kept.exists() and len(list(kept.parent.glob("*.npz"))) == 1
+    with np.load(kept) as z:
+        changed = {name: z[name] for name in z.files}
+    changed["values"][0, 0] = 4321  # a mark, to see that this part is not measured again
+    np.savez(kept, **changed)
+    assert on_ranks(2, explained, *args, 0, False, only, timeout=180) == [[], []]
+    before, after = ((w / "explain" / "concepts.csv").read_text().splitlines() for w in (on_one, work))
+    assert [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [1] and ",4321," in after[1]
 
 
 
@@ -173,18 +206,16 @@ def test_a_stopped_run_goes_on_on_other_ranks_and_does_no_patch_again(slides: Pa
 ])
 def test_what_is_wrong_is_said_once_and_leaves_nothing(slides: Path, models: Path, on_one: Path, tmp_path: Path, network: str, explain: dict[str, Any],
                                                        words: str) -> None:
-    (tmp_path / "w").mkdir()
-    (tmp_path / "w" / "infer").symlink_to(on_one / "infer")
-    told = on_ranks(2, explained, str(slides), str(models / f"{network}.keras"), str(tmp_path / "w"), 0, False, explain, timeout=120)
+    work = inferred(on_one, tmp_path / "w")
+    told = on_ranks(2, explained, str(slides), str(models / f"{network}.keras"), str(work), 0, False, explain, timeout=120)
     assert told[0] == told[1] and len(told[0]) == 1 and told[0][0].startswith(words)
-    assert not list((tmp_path / "w").glob("explain/*.h5")) and not list((tmp_path / "w").glob("explain/panels/*"))
+    assert not list(work.glob("explain/*.h5")) and not list(work.glob("explain/panels/*"))
 
 
 def test_without_class_maps_a_network_without_convolution_is_explained_by_lime(slides: Path, models: Path, on_one: Path, tmp_path: Path) -> None:
-    (tmp_path / "w").mkdir()
-    (tmp_path / "w" / "infer").symlink_to(on_one / "infer")
+    work = inferred(on_one, tmp_path / "w")
     row = int(arrays(on_one)["row"][0])
-    args = str(slides), str(models / "plain.keras"), str(tmp_path / "w"), 0, False, {"methods": ["lime"], "patches": [row]}
+    args = str(slides), str(models / "plain.keras"), str(work), 0, False, {"methods": ["lime"], "patches": [row]}
     assert on_ranks(2, explained, *args, timeout=120) == [[], []]
-    found = arrays(tmp_path / "w")
+    found = arrays(work)
     assert found["row"].tolist() == [row] and found["why"][0] == b"named" and "gradcam" not in found and found["layer"] == ""
