@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench    (each does what it needs of the others)
+# make setup | demo | test | lint | bench | image | image-test    (each does what it needs of the others)
 SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ export OMPI_MCA_btl_vader_single_copy_mechanism ?= none
 MPIRUN := mpirun --oversubscribe
 SOURCES := mpicamnet tests
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench image image-test clean
 
 setup:
 	@install/system.sh && install/python.sh $(VENV) dev
@@ -30,6 +30,12 @@ test: lint
 bench: setup
 	@$(BIN)/python -m pip install --quiet -c constraints.txt 'pyvips[binary]'
 	@$(BIN)/python -m tests.bench
+
+image:
+	apptainer build --force mpicamnet.sif singularity.def
+
+image-test:
+	@install/image-test.sh
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache

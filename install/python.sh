@@ -2,12 +2,14 @@
 # The Python environment: .venv with the versions of constraints.txt, h5py built on parallel HDF5, Horovod built on MPI and TensorFlow.
 # Wheels built from source are kept outside the checkout in $MPICAMNET_CACHE (default ~/.cache/mpicamnet), in a folder named after everything
 # that shapes them, so that a second clone need not build. Every step is skipped where its outcome is there.
-# Called by `make setup`, the Dockerfile and singularity.def.   usage: install/python.sh [VENV] [EXTRA,EXTRA]
+# Called by `make setup`, the Dockerfile and singularity.def.   usage: install/python.sh [VENV] [EXTRA,EXTRA | none]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . install/find.sh
 venv=$(realpath -m "${1:-.venv}")
 extras=${2:-dev}
+extra_words="[$extras]"
+[ "$extras" != none ] || extra_words=
 python=$(find_python)
 stamp=$venv/.mpicamnet-setup
 hdf5=$(hdf5_dir)
@@ -50,9 +52,9 @@ build_h5py() {
   local v=${1%+mpi}
   source_of h5py "$v"
   sed -i "s/^VERSION = '$v'/VERSION = '$v+mpi'/" "$work/h5py-$v/setup.py"
+  printf '\n[build_ext]\nparallel = 2\n' >>"$work/h5py-$v/setup.cfg" # older pips (Debian 12's) take one --config-settings only
   CC=mpicc HDF5_MPI=ON HDF5_DIR=$hdf5 H5PY_SETUP_REQUIRES=0 CFLAGS="-O1 -g0" \
-    pip wheel --no-cache-dir --no-deps --no-build-isolation --config-settings=--build-option=build_ext \
-    --config-settings=--build-option=-j2 -w "$wheels" "$work/h5py-$v"
+    pip wheel --no-cache-dir --no-deps --no-build-isolation -w "$wheels" "$work/h5py-$v"
 }
 build_horovod() {
   local v=${1%+mpi}
@@ -78,7 +80,7 @@ step "build tools" pip install -c constraints.txt "${built_with[@]}"
 built h5py
 step "TensorFlow and the rest" pip install -c constraints.txt --find-links "$wheels" tensorflow-cpu
 built horovod
-step "mpicamnet" pip install -c constraints.txt --find-links "$wheels" --no-build-isolation -e ".[$extras]"
+step "mpicamnet" pip install -c constraints.txt --find-links "$wheels" --no-build-isolation -e ".${extra_words}"
 step "check" "$venv/bin/python" -m pip check
 step "parallel HDF5" "$venv/bin/python" -c '
 import h5py, os, tempfile
