@@ -18,9 +18,7 @@ from .picture import Picture, drawing, photograph
 
 Pixels = npt.NDArray[np.uint8]
 
-SIDES = (640, 512, 384, 256, 160, 96)
-HEAT_SIDES = (1200, 960, 720, 480, 320, 160)
-TILE_SIDES = (128, 96)
+SIDE, HEAT_SIDE, TILE_SIDE = 640, 1200, 128  # px, at most
 TILE_BYTES = 8_000
 # Told apart from the pinks and purples of H&E, and by colour-blind eyes.
 COLOURS = {-1: (90, 90, 90), 0: (0, 90, 200), 1: (230, 85, 0)}
@@ -47,7 +45,7 @@ def draw_card(record: SlideRecord, config: Config, places: tuple[npt.NDArray[np.
     """
     card = Card()
     if heatmap.is_file():
-        card.heat = drawing(heatmap, most // 2, HEAT_SIDES)
+        card.heat = drawing(heatmap, most // 2, HEAT_SIDE)
     outlines: BaseGeometry = shapely.MultiPolygon()
     if record.annotation is not None:
         try:
@@ -56,12 +54,12 @@ def draw_card(record: SlideRecord, config: Config, places: tuple[npt.NDArray[np.
             card.errors.append(e)
     try:
         with open_record(record, config.data.reader) as slide:
-            small = thumbnail(slide, SIDES[0])
-            card.slide = photograph(_outlined(small, outlines, slide), most // 4, SIDES)
-            card.tissue = photograph(_sampled(small, slide, config, *places, config.data.patch * downsample), most // 4, SIDES)
+            small = thumbnail(slide, SIDE)
+            card.slide = photograph(_outlined(small, outlines, slide), most // 4, SIDE)
+            card.tissue = photograph(_sampled(small, slide, config, *places, config.data.patch * downsample), most // 4, SIDE)
             resolution = resolve(slide, config.data.level, config.data.mpp)
             for row, (x, y) in tiles.items():
-                card.tiles[row] = photograph(read_patch(slide, x, y, config.data.patch, resolution), TILE_BYTES, TILE_SIDES)
+                card.tiles[row] = photograph(read_patch(slide, x, y, config.data.patch, resolution), TILE_BYTES, TILE_SIDE)
     except SlideError as e:
         card.errors.append(e)
     return card

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-QUALITIES = (85, 70, 50)
+QUALITIES = (85, 60)
+LEAST = 96  # px of the longer side
 
 
 @dataclass(frozen=True)
@@ -27,35 +28,36 @@ class Picture:
         return "data:image/webp;base64," + base64.b64encode(self.webp).decode("ascii")
 
 
-def photograph(px: npt.NDArray[np.uint8], most: int, sides: Sequence[int]) -> Picture:
-    """RGB uint8 (h, w, 3) in at most `most` bytes: the largest of `sides` (px of the longer side) and the best quality that fit.
+def photograph(px: npt.NDArray[np.uint8], most: int, side: int) -> Picture:
+    """RGB uint8 (h, w, 3) in at most `most` bytes, its longer side at most `side` px.
 
-    Where nothing fits, the smallest: a page is rather too large than without a picture.
+    Where it cannot be made to fit, `LEAST` px: a page is rather too large than without a picture.
     """
-    return _fitting(Image.fromarray(px), most, sides, QUALITIES)
+    return _fitting(Image.fromarray(px), most, side)
 
 
-def drawing(path: Path, most: int, sides: Sequence[int]) -> Picture:
+def drawing(path: Path, most: int, side: int) -> Picture:
     """A figure from a file, as `photograph`, but kept without loss where that may fit: lines and letters stay sharp."""
     with Image.open(path) as file:
         image = file.convert("RGB")
     if path.stat().st_size <= 2 * most:  # lossless WebP halves a PNG at best, and takes its time
-        exact = _encoded(_shrunk(image, sides[0]), None)
+        exact = _encoded(_shrunk(image, side), None)
         if len(exact.webp) <= most:
             return exact
-    return _fitting(image, most, sides, QUALITIES)
+    return _fitting(image, most, side)
 
 
-def _fitting(image: Image.Image, most: int, sides: Sequence[int], qualities: Sequence[int]) -> Picture:
-    last: Picture | None = None
-    for side in sides:
-        small = _shrunk(image, side)
-        for quality in qualities:
-            last = _encoded(small, quality)
-            if len(last.webp) <= most:
-                return last
-    assert last is not None
-    return last
+def _fitting(image: Image.Image, most: int, side: int) -> Picture:
+    """Full size in the best quality that fits; else as many px as bytes allow, which go about as the px do."""
+    side = min(side, max(image.size))
+    for quality in QUALITIES:
+        picture = _encoded(_shrunk(image, side), quality)
+        if len(picture.webp) <= most:
+            return picture
+    while side > LEAST and len(picture.webp) > most:
+        side = max(LEAST, int(side * min(0.95, 0.97 * math.sqrt(most / len(picture.webp)))))
+        picture = _encoded(_shrunk(image, side), QUALITIES[-1])
+    return picture
 
 
 def _shrunk(image: Image.Image, side: int) -> Image.Image:

@@ -18,14 +18,14 @@ from .page import Found, page
 from .picture import Picture, drawing
 from .source import read_csv, read_json, read_places, read_slides, read_timings, software_of
 
-PHASES = ["read", "cards", "page", "stage"]
+PHASES = ["read", "draw", "cards", "page", "stage"]
 # Bytes before base64 adds a third: 50 slides stay below 15 MB. With more slides each gets less.
 CARDS, CARD = 7_000_000, 140_000
 FIGURES = {"train/curves.png": 80_000, "evaluate/roc.png": 60_000, "evaluate/pr.png": 60_000, "evaluate/froc.png": 60_000,
            "evaluate/calibration.png": 60_000, "explain/rcv_r2.png": 100_000, "explain/rcv_relevance.png": 150_000, "explain/concepts.png": 500_000}
-FIGURE_SIDES = (1400, 1100, 800)
+FIGURE_SIDE = 1400
 PANELS, PANEL = 24, 60_000
-PANEL_SIDES = (1200, 1000, 800)
+PANEL_SIDE = 1200
 
 
 def run(job: Job) -> None:
@@ -42,7 +42,7 @@ def run(job: Job) -> None:
         with job.clock.phase("page"), fence(world, job.work / "report.html"):
             if world.rank == 0:
                 _write(job, found, cards)
-    job.write_timing("report", PHASES, "cards")
+    job.write_timing("report", PHASES, "draw")
 
 
 def _read(job: Job) -> Found:
@@ -62,14 +62,14 @@ def _read(job: Job) -> Found:
         work.name, cfg.as_yaml(config), config.evaluate.threshold, config.data.patch, read_slides(patches), predicted,
         read_card(model)[0] if model.is_file() else None, evaluation, read_csv(work / "train" / "history.csv"),
         read_json(work / "explain" / "rcv.json") if explained else None, _figures(work, evaluation is not None, explained),
-        [(p.stem, drawing(p, PANEL, PANEL_SIDES)) for p in _evenly(panels, PANELS)], len(panels),
+        [(p.stem, drawing(p, PANEL, PANEL_SIDE)) for p in _evenly(panels, PANELS)], len(panels),
         montage_tiles(predictions, predicted, config.evaluate.threshold) if predicted is not None else [], software)
 
 
 def _figures(work: Path, evaluated: bool, explained: bool) -> dict[str, Picture]:
     """Figures that are there; those of a stage that was not finished are not shown."""
     there = {"train": (work / "train" / "model.keras").is_file(), "evaluate": evaluated, "explain": explained}
-    return {name: drawing(work / name, most, FIGURE_SIDES) for name, most in FIGURES.items() if there[name.partition("/")[0]] and (work / name).is_file()}
+    return {name: drawing(work / name, most, FIGURE_SIDE) for name, most in FIGURES.items() if there[name.partition("/")[0]] and (work / name).is_file()}
 
 
 def _evenly(paths: list[Path], most: int) -> list[Path]:
@@ -91,8 +91,9 @@ def _cards(job: Job, found: Found) -> list[Card]:
                 tiles = {t.row: (t.x, t.y) for t in found.montage if found.predicted is not None and found.predicted.name[t.slide] == name}
                 places = read_places(job.work / "patches.h5", table, i)
                 heatmap = job.work / "infer" / "heatmaps" / f"{name}.png"
-                mine = draw_card(records[name], job.config, places, table.columns["downsample"][i], tiles, heatmap, share)
-                job.clock.count("cards", 1)
+                with job.clock.phase("draw"):
+                    mine = draw_card(records[name], job.config, places, table.columns["downsample"][i], tiles, heatmap, share)
+                job.clock.count("draw", 1)
         cards += [c for c in world.gather(mine, root=0) or [] if c is not None]
         job.signals.stop_here(world)
     told: list[list[Exception]] = world.bcast([c.errors for c in cards] if world.rank == 0 else [], root=0)

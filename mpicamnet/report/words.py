@@ -33,7 +33,7 @@ def measure(said: Mapping[str, Any] | None) -> str:
     if said.get("value") is None:
         return f"none: {said.get('why', 'not defined')}"
     low, high = said.get("low"), said.get("high")
-    return f"{said['value']:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else "")
+    return f"{said['value']:.3f}" + (f" [{low:.3f},\u00a0{high:.3f}]" if low is not None and high is not None else "")
 
 
 def short(said: Mapping[str, Any] | None) -> str:
