@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--force", metavar="STAGE", help="make this stage anew, though it is done")
     run.set_defaults(process=_run)
     for name, words in (("extract", "slides to patches.h5"), ("train", "patches to a network"), ("infer", "slides and network to heatmaps"),
-                        ("evaluate", "how good the heatmaps are"), ("explain", "why: maps of attribution, panels")):
+                        ("evaluate", "how good the heatmaps are"), ("explain", "why: maps of attribution, panels"),
+                        ("report", "one page of all that was made, report.html")):
         one = _with_config(commands.add_parser(name, help=words))
         one.set_defaults(process=_stage)
     merge = _with_config(commands.add_parser("merge", help="put the shares that jobs with `extract.shard` made together to one patches.h5"))

@@ -1,7 +1,8 @@
-"""What a finished output says of itself: patches.h5, model.keras, predictions.h5 and evaluation.json each carry what they were made from."""
+"""What a finished output says of itself: patches.h5, model.keras, predictions.h5, evaluation.json and report.html carry what they were made from."""
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import yaml
 
 from .errors import UserError
+
+PAGE_RECORD = re.compile(r'<script type="application/json" id="mpicamnet">(.*?)</script>', re.DOTALL)
+PAGE_HEAD = 1 << 18  # characters in which a page must say it: pictures come after
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ def recorded(path: Path) -> Made:
         elif path.suffix == ".keras":
             with zipfile.ZipFile(path) as z:
                 values = json.loads(z.read("mpicamnet.json"))
+        elif path.suffix == ".html":
+            with path.open(encoding="utf-8") as page:
+                record = PAGE_RECORD.search(page.read(PAGE_HEAD))
+            values = json.loads(record[1]) if record else {}
         else:
             values = json.loads(path.read_text(encoding="utf-8"))
         config = values["config"]

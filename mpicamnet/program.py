@@ -23,8 +23,8 @@ from .ranks import Clock, Communicators, Log, Signals, fence, finish, start
 from .ranks.fence import RankFault, exit_code
 from .ranks.log import Volume
 from .slides import SlideRecord, catalogue, catalogue_digest
-from .stages import BY_NAME, SLIDES, STAGES, Stage, State, state
-from .words import duration
+from .stages import BY_NAME, SLIDES, STAGES, Stage, State, outputs, state
+from .words import duration, size
 
 
 def run(stages: list[str], config_path: Path, overrides: list[str], volume: Volume = "normal", forced: str | None = None) -> int:
@@ -102,7 +102,17 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
         importlib.import_module(stage.module).run(job)
         failed += len(job.failed)
         log.say(f"{stage.name}: {stage.output} in {duration(time.monotonic() - begun)}")
+    if len(stages) > 1:
+        with fence(world, work):
+            if world.rank == 0:
+                _say_outputs(log, work)
     return SLIDES_FAILED if failed else DONE
+
+
+def _say_outputs(log: Log, work: Path) -> None:
+    log.say(f"made, in {work}:")
+    for name, files, n in outputs(work):
+        log.say(f"  {name:<25} {size(n):>8}" + (f"  {files:,} files" if name.endswith("/") else ""))
 
 
 def _reads_slides(stage: Stage, config: cfg.Config) -> bool:

@@ -20,7 +20,10 @@ SLIDES = "slides"  # the input that no stage makes
 
 @dataclass(frozen=True)
 class Stage:
-    """`module` has `run(job)`; `output` is relative to `work`; `inputs` are stages, or SLIDES; `keys` are dotted config keys or sections."""
+    """`module` has `run(job)`; `output` is relative to `work`; `inputs` are stages, or SLIDES; `keys` are dotted config keys or sections.
+
+    `shown`: stages whose outputs it takes where they are there, and does without where they are not.
+    """
 
     name: str
     module: str
@@ -28,6 +31,7 @@ class Stage:
     inputs: tuple[str, ...]
     keys: tuple[str, ...]
     does: str
+    shown: tuple[str, ...] = ()
 
 
 _EXTRACT = ("seed", "data.patch", "data.level", "data.mpp", "data.reader", "tissue", "label", "extract.sampling", "extract.per_class", "extract.stride",
@@ -48,6 +52,9 @@ STAGES = (
           "slides and network to probabilities and heatmaps"),
     Stage("evaluate", "mpicamnet.evaluate.stage", "evaluate/evaluation.json", (SLIDES, "infer"), ("seed", "data.split", "evaluate"), "how good they are"),
     Stage("explain", "mpicamnet.explain.stage", "explain/attributions.h5", (SLIDES, "train", "infer"), _EXPLAIN, "why the network says so"),
+    Stage("report", "mpicamnet.report.stage", "report.html", ("extract",),
+          ("data.patch", "data.level", "data.mpp", "data.reader", "tissue", "evaluate.threshold"),
+          "one page of all that was made", ("train", "infer", "evaluate", "explain")),
 )
 BY_NAME = {s.name: s for s in STAGES}
 
@@ -65,6 +72,7 @@ def state(stage: Stage, config: cfg.Config, slides_digest: str) -> State:
     """Whether a stage is done; reads files, so one rank asks and tells the others. Raises UserError where an input is not there."""
     work = Path(config.work)
     inputs = [slides_digest if name == SLIDES else _input(stage, BY_NAME[name], config, slides_digest) for name in stage.inputs]
+    inputs += [_input(stage, BY_NAME[name], config, slides_digest) if (work / BY_NAME[name].output).exists() else f"no {name}" for name in stage.shown]
     if stage.name == "train" and config.train.weights not in cfg.START_WORDS:
         inputs.append(_file_digest(Path(config.train.weights)))
     digest = cfg.digest(config, stage.keys, *inputs)
@@ -77,6 +85,20 @@ def state(stage: Stage, config: cfg.Config, slides_digest: str) -> State:
     differ = cfg.changes(_select(made.config, stage.keys), cfg.select(config, stage.keys))
     why = "; ".join(differ) or "its input has changed"
     return State(digest, False, f"{stage.output} is made anew: {why}")
+
+
+def outputs(work: Path) -> list[tuple[str, int, int]]:
+    """What a run has left in `work`: paths relative to it (a folder ends in `/`), number of files, bytes; in the order of the stages."""
+    names = [s.output for s in STAGES]
+    for stage, folder in (("infer", "infer/heatmaps/"), ("explain", "explain/panels/")):
+        names.insert(names.index(BY_NAME[stage].output) + 1, folder)
+    found = []
+    for name in names:
+        path = work / name
+        files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
+        if files:
+            found.append((name, len(files), sum(p.stat().st_size for p in files)))
+    return found
 
 
 def _input(stage: Stage, source: Stage, config: cfg.Config, slides_digest: str) -> str:
