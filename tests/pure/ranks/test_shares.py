@@ -40,3 +40,10 @@ def test_the_weight_of_all_rounds_evens_out_to_about_one_block(ranks: int) -> No
 def test_one_rank_takes_what_it_can_hold_and_two_share_four_equal_blocks_in_halves() -> None:
     assert rounds_of([4, 4, 4], 1, 8) == [[[0]], [[1, 2]]] or rounds_of([4, 4, 4], 1, 8) == [[[0, 1]], [[2]]]
     assert rounds_of([5, 5, 5, 5], 2, 100) == [[[0, 1], [2, 3]]]
+
+
+@pytest.mark.parametrize(("blocks", "ranks"), [(2, 64), (4, 8), (3, 7)])
+def test_fewer_blocks_than_ranks_are_done_in_one_round_by_as_many_ranks(blocks: int, ranks: int) -> None:
+    """No rank is due half a block: all the same each block goes to a rank of its own, and none waits for another."""
+    first, *more = rounds_of([100] * blocks, ranks, 100)
+    assert not more and sorted(len(b) for b in first) == [0] * (ranks - blocks) + [1] * blocks
