@@ -99,10 +99,10 @@ def _archive(rows: Sequence[table.Row], pictures: Path) -> list[str]:
         m = machine(name)
         found = predict.points(costs, m, NODES)
         curves[name] = found
-        bare = dict(predict.points(costs, predict.without_file_system(m), NODES))
+        bare = dict(predict.points(costs, predict.without_file_system(m), [n for n in NODES if n >= 100]))
         out += [f"### {name}", "", *_table(["nodes", "time", "patches/s", "rounds", "cores only", "limited by"], [
             [f"{n:,}" + (" *" if predict.beyond(m, n) else ""), duration(o.seconds), f"{predict.PATCHES / o.seconds:,.0f}", f"{o.rounds:,}",
-             duration(bare[n].seconds), f"{o.limit} ({o.causes[o.limit] / o.seconds:.0%})"] for n, o in found]), ""]
+             duration(bare[n].seconds) if n in bare else "-", f"{o.limit} ({o.causes[o.limit] / o.seconds:.0%})"] for n, o in found]), ""]
         if any(predict.beyond(m, n) for n in NODES):
             out += [f"\\* more than the machine's {m.nodes:,} nodes", ""]
         u = fits.universal(NODES, [predict.PATCHES / o.seconds for _, o in found])
@@ -120,8 +120,9 @@ def _table4(rows: Sequence[table.Row], pictures: Path) -> list[str]:
     found = table4.entries(rows, costs, machine("prometheus"))
     if not found:
         return []
+    head = ["sampling", "px", "patches", "where", "seconds", "of cores, s", "load", "the paper, s", ""]
     return ["## Table 4: extraction", "", "Whole processes, from start to end. Measured here; predicted for Prometheus. `-`: not measured so, or the paper's "
-            "figure is not at hand (scaling/paper.yaml).", "", *_table(["sampling", "px", "patches", "where", "seconds", "of cores, s", "load", "the paper, s", ""], [
+            "figure is not at hand (scaling/paper.yaml).", "", *_table(head, [
                 [e.label, f"{e.side:,}", f"{e.patches:,}", e.where, f"{e.seconds:,.1f}", "-" if e.cpu is None else f"{e.cpu:,.1f}",
                  "-" if e.load is None else f"{e.load:.0f}", "-" if e.paper is None else f"{e.paper:,.0f}", "measured" if e.measured else "predicted"]
                 for e in found]), ""]

@@ -117,7 +117,8 @@ class _Hosts:
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         (folder / "sshd_config").write_text(f"ListenAddress {THERE}\nPort 22\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/id.pub\nStrictModes no\n"
-                                            "UsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nPidFile none\nMaxStartups 100\nSubsystem sftp internal-sftp\n")
+                                            "UsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nPidFile none\nMaxStartups 100\n"
+                                            "Subsystem sftp internal-sftp\n")
         (folder / "config").write_text(f"Host there\n  HostName {THERE}\n  User root\n  IdentityFile {folder}/id\n  IdentitiesOnly yes\n"
                                        "  UserKnownHostsFile /dev/null\n  StrictHostKeyChecking no\n  LogLevel ERROR\n")
         self._serve(str(shutil.which("sshd", path=_PATH)), "-D", "-f", folder / "sshd_config")

@@ -8,12 +8,8 @@ import pytest
 
 from scaling import derived, fits
 from scaling.simulation import ring_allreduce
-from scaling.table import Row
 from scaling.transfer import Transfer, laws
-
-
-def row(ranks: int, seconds: float, repeat: int = 0, phase: str = "stage", tiles: int = 1000, study: str = "strong", mean: float | None = None) -> Row:
-    return Row("c", "d", "h", 2, 0.0, "t", study, "extract", ranks, 1, 4096, tiles, repeat, "extract", phase, seconds, mean or seconds, seconds, 5, tiles)
+from tests.pure.scaling.rows import row
 
 
 def test_the_serial_fraction_is_that_of_karp_and_flatt() -> None:

@@ -11,10 +11,10 @@ from scaling import predict
 from scaling.calibration import calibrated, work_of
 from scaling.machine import PRESETS, Machine, machine
 from scaling.simulation import Costs, Work, queued, simulate
-from tests.pure.scaling.test_laws import row
+from tests.pure.scaling.rows import row
 
-FREE = Machine(nodes=1000, cores=4, core_speed=1, read_gb_s=1e9, write_gb_s=1e9, stripe_gb_s=1e9, stripes=1, operation_ms=0, link_gb_s=1e9, link_us=0, devices=0,
-               device_images_s=0)
+FREE = Machine(nodes=1000, cores=4, core_speed=1, read_gb_s=1e9, write_gb_s=1e9, stripe_gb_s=1e9, stripes=1, operation_ms=0, link_gb_s=1e9, link_us=0,
+               devices=0, device_images_s=0)
 COSTS = Costs(window=0.01, written_byte=0, plan=0, mark=0, share=0, start=0, finish=0)
 
 
@@ -52,7 +52,7 @@ def test_a_slow_file_system_takes_bytes_over_bandwidth_whoever_writes() -> None:
     for nodes in (4, 40):
         outcome = simulate(work(4800), slow, COSTS, nodes)
         assert 480 <= outcome.seconds <= 480 + 4800 / (4 * nodes)
-        assert outcome.limit == "file system, writing"
+    assert outcome.limit == "file system, writing"
 
 
 def test_stripes_limit_one_file() -> None:
