@@ -36,8 +36,9 @@ def why_not() -> str:
     missing = [name for name in NEEDED if shutil.which(name, path=_PATH) is None]
     if missing:
         return f"no {', '.join(missing)} (Debian: iproute2, util-linux, openssh-server, rsync)"
-    tried = subprocess.run(["unshare", "--net", "sh", "-c", "ip link add v0 type veth peer name v1 && tc qdisc add dev v0 root tbf rate 1mbit burst 32kb "
-                            "latency 30ms"], capture_output=True, env={**os.environ, "PATH": _PATH})
+    tried = subprocess.run(["unshare", "--net", "--uts", "--mount", "sh", "-c", "mount --bind /etc/hosts /etc/hosts && "
+                            "ip link add v0 type veth peer name v1 && tc qdisc add dev v0 root tbf rate 1mbit burst 32kb latency 30ms"],
+                           capture_output=True, env={**os.environ, "PATH": _PATH})
     return "" if tried.returncode == 0 else "namespaces, or queues that cap a link, are not permitted"
 
 
@@ -98,13 +99,16 @@ def _append(path: Path, t: Transfer) -> None:
 
 
 class _Hosts:
-    """Two network namespaces joined by a capped cable; a server of ssh and of GridFTP on the second. The processes end with `end`."""
+    """Two namespaces joined by a capped cable; a server of ssh and of GridFTP on the second. The processes end with `end`."""
 
     def __init__(self, folder: Path, mbit: int):
         self._folder, self._environment = folder, {**os.environ, "PATH": _PATH, "SSH_CONFIG": str(folder / "config")}
         self._servers: list[subprocess.Popen[bytes]] = []
         # A namespace lives as long as a process in it: no names are left behind, however this ends.
-        self._keepers = [subprocess.Popen(["unshare", "--net", "--kill-child", "sleep", "infinity"], env=self._environment) for _ in range(2)]
+        (folder / "hosts").write_text(f"127.0.0.1 localhost\n{HERE} here\n{THERE} there\n")  # GridFTP wants a name for every address
+        keep = f'hostname "$0" && mount --bind {folder}/hosts /etc/hosts && touch {folder}/up.$$ && exec sleep 86400'
+        self._keepers = [subprocess.Popen(["unshare", "--net", "--uts", "--mount", "sh", "-c", keep, name], env=self._environment)
+                         for name in ("here", "there")]
         self._wait(self._apart, "namespaces")
         one, two = (k.pid for k in self._keepers)
         self._run(0, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", str(two))
@@ -144,11 +148,10 @@ class _Hosts:
             p.wait(10)
 
     def _apart(self) -> bool:
-        ours = os.readlink("/proc/self/ns/net")
-        return all(os.readlink(f"/proc/{k.pid}/ns/net") != ours for k in self._keepers)
+        return all((self._folder / f"up.{k.pid}").exists() for k in self._keepers)
 
     def _on(self, host: int, *words: object) -> list[str]:
-        return ["nsenter", "-t", str(self._keepers[host].pid), "--net", "--", *map(str, words)]
+        return ["nsenter", "-t", str(self._keepers[host].pid), "--net", "--uts", "--mount", "--", *map(str, words)]
 
     def _run(self, host: int, *words: object, timeout: float = 30) -> None:
         subprocess.run(self._on(host, *words), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=self._environment, timeout=timeout)
