@@ -1,12 +1,13 @@
 """Two laws of scaling with few numbers, fitted to points: Amdahl's, and the universal scalability law."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,8 +38,7 @@ class Universal:
 def amdahl(ranks: Sequence[float], seconds: Sequence[float]) -> Amdahl:
     """The law nearest to the points, relative errors squared; at least two numbers of ranks."""
     p, t = np.asarray(ranks, np.float64), np.asarray(seconds, np.float64)
-    found, _ = curve_fit(_amdahl, p, t, p0=(t.max(), 0.05), sigma=t, bounds=([0, 0], [np.inf, 1]))
-    return Amdahl(*map(float, found))
+    return Amdahl(*_fitted(_amdahl, p, t, (t.max(), 0.05), ((0, 0), (np.inf, 1)), (t.max(), 0.1)))
 
 
 def universal(ranks: Sequence[float], rates: Sequence[float]) -> Universal:
@@ -46,8 +46,16 @@ def universal(ranks: Sequence[float], rates: Sequence[float]) -> Universal:
     p, r = np.asarray(ranks, np.float64), np.asarray(rates, np.float64)
     if len(set(p.tolist())) < 3:
         raise ValueError("three numbers of ranks at least")
-    found, _ = curve_fit(_universal, p, r, p0=(r[p.argmin()] / p.min(), 0.01, 1e-6), sigma=r, bounds=(0, np.inf), x_scale=(r.max(), 0.1, 1e-4))
-    return Universal(*map(float, found))
+    first = float(r[p.argmin()] / p.min())
+    return Universal(*_fitted(_universal, p, r, (first, 0.01, 1e-6), ((0, 0, 0), (np.inf, np.inf, np.inf)), (first, 0.1, 1e-4)))
+
+
+def _fitted(law: Callable[..., Floats], p: Floats, y: Floats, start: tuple[float, ...], bounds: tuple[tuple[float, ...], tuple[float, ...]],
+            scale: tuple[float, ...]) -> list[float]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)  # of the covariance, which is not used: as many points as numbers give none
+        found, _ = curve_fit(law, p, y, p0=start, sigma=y, bounds=bounds, x_scale=scale)
+    return [float(v) for v in found]
 
 
 def _amdahl(p: Floats, one: float, serial: float) -> Floats:

@@ -97,8 +97,8 @@ def test_the_archive_is_that_of_the_paper() -> None:
 
 def measured(study: str, ranks: int, tiles: int, read: float, write: float, slides: int = 1) -> list:  # type: ignore[type-arg]
     """Rows of a run whose phases add up to its stage, but for 0 s."""
-    rows = [row(ranks, s, phase=p, tiles=tiles, study=study) for p, s in (("plan", 0.0), ("read", read), ("wait", 0.0), ("write", write), ("finish", 0.0),
-                                                                          ("stage", read + write))]
+    rows = [row(ranks, s, phase=p, tiles=tiles, study=study) for p, s in (
+        ("plan", 0.0), ("select", 0.0), ("read", read), ("wait", 0.0), ("write", write), ("finish", 0.0), ("stage", read + write))]
     return [dataclasses.replace(r, bytes=tiles * 150_528 if r.phase == "write" else 0, side=16_384, slides=slides) for r in rows]
 
 
