@@ -7,7 +7,7 @@ export OMPI_ALLOW_RUN_AS_ROOT = 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
 export OMPI_MCA_btl_vader_single_copy_mechanism ?= none
 MPIRUN := mpirun --oversubscribe
-SOURCES := mpicamnet tests
+SOURCES := mpicamnet scaling tests
 
 .PHONY: setup demo test lint bench image image-test clean
 

@@ -42,11 +42,12 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArra
     left = int(reach[-1]) - base
     total = left / max(1, -(-left // max(1, most * size)))
     level = (done.sum() + total) / size
-    cuts = [start]
+    cuts, wanted = [start], float(base)
     for rank in range(size):
         begun = int(reach[cuts[-1]])
-        want = min(max(level - done[rank], 0), most) if rank < size - 1 else min(total - (begun - base), most)
-        cut = _nearest(reach, begun + want)
+        # Counted from the round's beginning: counted from the last cut, ranks that want less than half a block each would all get none but the last.
+        wanted = wanted + min(max(level - done[rank], 0), most) if rank < size - 1 else base + total
+        cut = _nearest(reach, min(max(wanted, begun), begun + most))
         if reach[cut] - begun > most:
             cut -= 1
         cuts.append(max(cut, cuts[-1]))

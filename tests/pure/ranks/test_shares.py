@@ -45,3 +45,10 @@ def test_rounds_from_any_block_hold_each_block_after_it_once_in_order() -> None:
     weights = [5, 1, 9, 2, 2, 7, 3, 3, 8, 1]
     for start in range(11):
         assert [b for r in dealt(weights, 3, 9, start) for piece in r for b in piece] == list(range(start, 10))
+
+
+@pytest.mark.parametrize(("blocks", "ranks"), [(2, 64), (4, 8), (3, 7)])
+def test_fewer_blocks_than_ranks_are_done_in_one_round_by_as_many_ranks(blocks: int, ranks: int) -> None:
+    """No rank is due half a block: all the same each block goes to a rank of its own, and none waits for another."""
+    first, *more = dealt([100] * blocks, ranks, 100)
+    assert not more and sorted(len(b) for b in first) == [0] * (ranks - blocks) + [1] * blocks

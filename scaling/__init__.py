@@ -1,0 +1,1 @@
+"""How the program scales: measured here, predicted for machines that are larger. `python -m scaling COMMAND`; see docs/scaling.md."""

@@ -1,0 +1,64 @@
+"""From what `strong` measured on few ranks to the costs of the simulation."""
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from mpicamnet.errors import UserError
+from mpicamnet.ranks.shares import contiguous_shares, reach_of
+
+from .machine import Machine
+from .simulation import Costs, Work
+from .table import Row
+
+WINDOW_PX = 224
+BLOCK_PX = 4096
+
+
+def work_of(slides: int, side: int, bytes_in: float = 13_200.0) -> Work:
+    """Dense extraction of slides that are tissue all over: 224 px windows in blocks of 4,096 px (rounded to the stride), as the program cuts them.
+
+    `bytes_in`: a window's share of the slide's file; 2.11 bit per px is what real tissue takes at quality 85 (224 x 224 x 2.11 / 8).
+    """
+    along = side // WINDOW_PX if side >= WINDOW_PX else 0
+    per_block = max(1, round(BLOCK_PX / WINDOW_PX))
+    runs = np.diff(np.append(np.arange(0, along, per_block), along))
+    return Work(np.tile(np.outer(runs, runs).ravel(), slides).astype(np.int64), slides, bytes_in, 3.0 * WINDOW_PX**2)
+
+
+def calibrated(rows: Sequence[Row], here: Machine) -> tuple[Costs, Machine]:
+    """Costs of the program and the machine it was measured on, from dense extraction by `strong` on 1 rank and on 2; raises UserError without 1."""
+    extract = [r for r in rows if r.study == "strong" and r.label == "extract" and r.stage == "extract"]
+    one = [r for r in extract if r.ranks == 1]
+    if not one:
+        raise UserError("dense extraction was not measured on one rank", "", "run `python -m scaling strong` first")
+
+    def median(phase: str, of: Sequence[Row] = one) -> float:
+        return statistics.median(r.seconds_mean for r in of if r.phase == phase)
+
+    windows = next(r.items for r in one if r.phase == "read")
+    written = next(r.bytes for r in one if r.phase == "write")
+    window = median("read") / windows
+    two = [r for r in extract if r.ranks == 2 and here.cores > 1]
+    contention = max(0.0, 2 * median("read", two) / windows / window - 1) if two else 0.0
+    rest = median("stage") - sum(median(p) for p in ("plan", "read", "wait", "write", "finish"))
+    costs = Costs(window=window, written_byte=0.0, plan=median("plan"), mark=max(0.0, rest) / 48, share=share_seconds(), start=0.0, finish=median("finish"),
+                  contention=contention)
+    return costs, dataclasses.replace(here, write_gb_s=written / median("write") / 1e9)
+
+
+def elsewhere(costs: Costs) -> Costs:
+    """The same costs on a machine whose file system is another: there the bytes are queued for, and a core copies them at memory's speed."""
+    return dataclasses.replace(costs, written_byte=1 / 5e9, start=10.0)  # 5 GB/s: one core copying; 10 s: Python's imports, from a shared file system
+
+
+def share_seconds(ranks: int = 2000) -> float:
+    """Measured now: seconds that working out one round's shares takes, per rank that there is."""
+    reach = reach_of(np.full(4 * ranks, 324, np.int64))
+    begun = time.perf_counter()
+    contiguous_shares(reach, 0, np.zeros(ranks, np.int64), 334)
+    return (time.perf_counter() - begun) / ranks

@@ -1,0 +1,117 @@
+"""The simulation, in cases small enough to follow by hand."""
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mpicamnet.errors import UserError
+from scaling import predict
+from scaling.calibration import calibrated, work_of
+from scaling.machine import PRESETS, Machine, machine
+from scaling.simulation import Costs, Work, queued, simulate
+from tests.pure.scaling.rows import row
+
+FREE = Machine(nodes=1000, cores=4, core_speed=1, read_gb_s=1e9, write_gb_s=1e9, stripe_gb_s=1e9, stripes=1, operation_ms=0, link_gb_s=1e9, link_us=0,
+               devices=0, device_images_s=0)
+COSTS = Costs(window=0.01, written_byte=0, plan=0, mark=0, share=0, start=0, finish=0)
+
+
+def work(blocks: int, windows: int = 100) -> Work:
+    return Work(np.full(blocks, windows, np.int64), 1, 0, 1000)
+
+
+def test_a_queue_serves_who_comes_first() -> None:
+    """Arrivals 0, 5, 1, each served 2 s: 0-2, 1 waits to 2-4, 5-7. Another queue beside it is idle between."""
+    assert queued(np.array([[0.0, 5, 1], [0, 10, 20]]), np.full((2, 3), 2.0)).tolist() == [[2, 7, 4], [2, 12, 22]]
+
+
+def test_on_a_machine_where_only_cores_cost_time_a_core_more_takes_its_share() -> None:
+    """4,800 blocks of 100 windows of 10 ms: 4,800 s; on 4 nodes of 4 cores 300 s."""
+    assert simulate(work(4800), FREE, COSTS, 1, 1).seconds == pytest.approx(4800)
+    assert simulate(work(4800), FREE, COSTS, 4).seconds == pytest.approx(300)
+
+
+def test_more_ranks_than_blocks_gain_nothing_and_the_limit_says_so() -> None:
+    """Two blocks: two ranks have a block of 1 s each, the other 62 wait."""
+    outcome = simulate(work(2), FREE, COSTS, 16)
+    assert outcome.seconds == pytest.approx(1)
+    assert "too few blocks" in outcome.limit
+
+
+def test_more_ranks_than_cores_share_them() -> None:
+    """Eight ranks on four cores take as long as four."""
+    assert simulate(work(4800), FREE, COSTS, 1, 8).seconds == pytest.approx(simulate(work(4800), FREE, COSTS, 1, 4).seconds)
+
+
+def test_a_slow_file_system_takes_bytes_over_bandwidth_whoever_writes() -> None:
+    """480,000 windows of 1,000 bytes at 1 MB/s: 480 s of writing, with which no number of nodes helps. Decoding (300 s on 16 ranks) goes on meanwhile
+    only until a rank has its rows of the round before to write, so it is less than the sum, and no less than the bytes."""
+    slow = dataclasses.replace(FREE, write_gb_s=0.001)
+    for nodes in (4, 40):
+        outcome = simulate(work(4800), slow, COSTS, nodes)
+        assert 480 <= outcome.seconds <= 480 + 4800 / (4 * nodes)
+    assert outcome.limit == "file system, writing"
+
+
+def test_stripes_limit_one_file() -> None:
+    assert dataclasses.replace(FREE, write_gb_s=100, stripe_gb_s=0.5, stripes=16).file_write == 8e9
+
+
+def test_a_core_half_as_fast_takes_twice_as_long() -> None:
+    assert simulate(work(480), dataclasses.replace(FREE, core_speed=0.5), COSTS, 1).seconds == pytest.approx(2 * simulate(work(480), FREE, COSTS, 1).seconds)
+
+
+def test_causes_add_up_to_the_time_of_the_mean_rank() -> None:
+    costly = Costs(window=0.01, written_byte=1e-8, plan=1, mark=0.01, share=1e-6, start=5, finish=1, contention=0.1)
+    slow = dataclasses.replace(FREE, write_gb_s=0.01, read_gb_s=0.01, operation_ms=1, link_us=10)
+    outcome = simulate(dataclasses.replace(work(500), bytes_in=500.0), slow, costly, 3)
+    assert sum(outcome.causes.values()) == pytest.approx(outcome.seconds, rel=1e-9)
+
+
+def test_blocks_are_those_that_the_program_cuts() -> None:
+    """16,384 px: 73 windows of 224 along each side (anchors: 5,329 patches), in blocks of 18 (4,032 px): 4 of 18 and one of 1."""
+    w = work_of(2, 16_384)
+    assert w.windows.sum() == 2 * 5329 and len(w.windows) == 2 * 25
+    assert w.windows[:5].tolist() == [324, 324, 324, 324, 18]
+
+
+def test_every_preset_is_whole_and_says_where_each_number_is_from() -> None:
+    for path in PRESETS.glob("*.yaml"):
+        assert machine(path.stem).cores > 0
+        for line in path.read_text().splitlines():
+            if line and not line.startswith("#"):
+                assert "#" in line or line.startswith(("stripes: 1", "device_images_s: 0", "devices: 0")), f"{path.name}: {line}"
+
+
+def test_a_machine_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UserError, match="prometheus"):
+        machine("summit")
+
+
+def test_the_archive_is_that_of_the_paper() -> None:
+    a = predict.archive()
+    assert a.windows.sum() == 43_000_000 and a.bytes_out * a.windows.sum() == pytest.approx(7e12)
+
+
+def measured(study: str, ranks: int, tiles: int, read: float, write: float, slides: int = 1) -> list:  # type: ignore[type-arg]
+    """Rows of a run whose phases add up to its stage, but for 0 s."""
+    rows = [row(ranks, s, phase=p, tiles=tiles, study=study) for p, s in (
+        ("plan", 0.0), ("select", 0.0), ("read", read), ("wait", 0.0), ("write", write), ("finish", 0.0), ("stage", read + write))]
+    return [dataclasses.replace(r, bytes=tiles * 150_528 if r.phase == "write" else 0, side=16_384, slides=slides) for r in rows]
+
+
+def test_a_run_like_the_calibration_is_predicted_as_it_was_and_a_slower_one_with_its_error() -> None:
+    """5,329 windows: 8 s of reading and 2 s of writing on one rank. Two slides on one rank take 20 s; were 25 s measured, the error is -20 %."""
+    here = dataclasses.replace(machine("laptop"), operation_ms=0.0, link_gb_s=1e9, read_gb_s=1e9)
+    rows = measured("strong", 1, 5329, 8.0, 2.0)
+    costs, on = calibrated(rows, here)
+    assert costs.window == pytest.approx(8 / 5329) and on.write_gb_s == pytest.approx(5329 * 150_528 / 2 / 1e9)
+    check, = predict.checks([*rows, *measured("weak", 1, 2 * 5329, 20.0, 5.0, slides=2)], here)
+    assert check.predicted == pytest.approx(20, rel=1e-3) and check.error == pytest.approx(-0.2, abs=1e-3)
+
+
+def test_without_a_run_on_one_rank_there_is_nothing_to_calibrate_by() -> None:
+    with pytest.raises(UserError, match="strong"):
+        calibrated(measured("strong", 2, 100, 1.0, 1.0), machine("laptop"))
