@@ -116,7 +116,8 @@ def _slide(found: Found, i: int, card: Card) -> SlideView:
     predicted, true = result.get("predicted") or "", result.get("true") or str(c["stage"][i])
     return SlideView(
         f"slide-{i}", name, _id(c["center"][i]), _id(c["patient"][i]), true or "unknown", f"{c['width'][i]:,} × {c['height'][i]:,} px{mm}",
-        f"{mpp:.3g}\u00a0µm/px" if known else "not known", "yes" if c["annotated"][i] else "no", "; ".join(dict.fromkeys(status)), status in (["ok"], ["no tissue"]),
+        f"{mpp:.3g}\u00a0µm/px" if known else "not known", "yes" if c["annotated"][i] else "no",
+        "; ".join(dict.fromkeys(status)), status in (["ok"], ["no tissue"]),
         tumor, normal, unknown, f"{int(found.predicted.rows[at].sum()):,}" if found.predicted is not None and at is not None else "–", predicted or "–",
         words.number(result.get("score")), words.number(result.get("longest_axis_mm"), 2), result.get("forest") or "", result.get("why") or "",
         bool(predicted and result.get("true") and predicted != result["true"]), card)
