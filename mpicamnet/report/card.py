@@ -23,6 +23,7 @@ TILE_BYTES = 8_000
 # Told apart from the pinks and purples of H&E, and by colour-blind eyes.
 COLOURS = {-1: (90, 90, 90), 0: (0, 90, 200), 1: (230, 85, 0)}
 OUTLINE = (17, 17, 17)
+MANY = 2_000  # patches of a slide from which on their dots are small
 
 
 @dataclass
@@ -84,11 +85,12 @@ def _sampled(small: Pixels, slide: Slide, config: Config, xy: npt.NDArray[np.int
     grey = 110 + small.mean(axis=2) * 120 / 255  # light: the dots are what is looked at
     out = np.repeat(np.where(there, grey, 255).astype(np.uint8)[..., None], 3, axis=2)
     out[_edge(there)] = (0, 110, 90)
+    reach = 2 if len(xy) <= MANY else 1
     middle = (xy + side / 2) * np.array([w / slide.width, h / slide.height])
     for value in (-1, 0, 1):
         at = middle[label == value].astype(np.int64)
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
+        for dy in range(-reach, reach + 1):
+            for dx in range(-reach, reach + 1):
                 out[np.clip(at[:, 1] + dy, 0, h - 1), np.clip(at[:, 0] + dx, 0, w - 1)] = COLOURS[value]
     return out
 

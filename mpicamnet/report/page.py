@@ -105,7 +105,7 @@ def _slide(found: Found, i: int, card: Card) -> SlideView:
     t, c = found.table, found.table.columns
     name, mpp = t.name[i], float(c["mpp"][i])
     known = mpp == mpp and mpp > 0
-    mm = f", {c['width'][i] * mpp / 1000:.1f} × {c['height'][i] * mpp / 1000:.1f} mm" if known else ""
+    mm = f", {c['width'][i] * mpp / 1000:.1f}\u00a0×\u00a0{c['height'][i] * mpp / 1000:.1f}\u00a0mm" if known else ""
     at = found.predicted.name.index(name) if found.predicted is not None and name in found.predicted.name else None
     result = ((found.evaluation or {}).get("slide", {}).get("classes") or {}).get(name) or {}
     normal, tumor, unknown = (f"{int(n):,}" for n in t.rows[i])
@@ -116,7 +116,8 @@ def _slide(found: Found, i: int, card: Card) -> SlideView:
     predicted, true = result.get("predicted") or "", result.get("true") or str(c["stage"][i])
     return SlideView(
         f"slide-{i}", name, _id(c["center"][i]), _id(c["patient"][i]), true or "unknown", f"{c['width'][i]:,} × {c['height'][i]:,} px{mm}",
-        f"{mpp:.3g} µm/px" if known else "not known", "yes" if c["annotated"][i] else "no", "; ".join(dict.fromkeys(status)), status in (["ok"], ["no tissue"]),
+        f"{mpp:.3g}\u00a0µm/px" if known else "not known", "yes" if c["annotated"][i] else "no",
+        "; ".join(dict.fromkeys(status)), status in (["ok"], ["no tissue"]),
         tumor, normal, unknown, f"{int(found.predicted.rows[at].sum()):,}" if found.predicted is not None and at is not None else "–", predicted or "–",
         words.number(result.get("score")), words.number(result.get("longest_axis_mm"), 2), result.get("forest") or "", result.get("why") or "",
         bool(predicted and result.get("true") and predicted != result["true"]), card)
