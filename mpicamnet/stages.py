@@ -14,6 +14,7 @@ from typing import Any
 from . import config as cfg
 from .errors import UserError
 from .made import recorded
+from .train import given_file
 
 SLIDES = "slides"  # the input that no stage makes
 
@@ -74,7 +75,7 @@ def state(stage: Stage, config: cfg.Config, slides_digest: str) -> State:
     inputs = [slides_digest if name == SLIDES else _input(stage, BY_NAME[name], config, slides_digest) for name in stage.inputs]
     inputs += [_input(stage, BY_NAME[name], config, slides_digest) if (work / BY_NAME[name].output).exists() else f"no {name}" for name in stage.shown]
     if stage.name == "train" and config.train.weights not in cfg.START_WORDS:
-        inputs.append(_file_digest(Path(config.train.weights)))
+        inputs.append(_file_digest(given_file(config.train.weights)))
     digest = cfg.digest(config, stage.keys, *inputs)
     output = work / stage.output
     if not output.exists():
@@ -122,8 +123,6 @@ def _input(stage: Stage, source: Stage, config: cfg.Config, slides_digest: str) 
 
 def _file_digest(path: Path) -> str:
     """Hex SHA-256 of the file that `train.weights` names: another file of the same name is another start."""
-    if not path.is_file():
-        raise UserError("there is no such file of weights", path, "`train.weights` is `none`, `imagenet`, or the path of a .keras, .weights.h5 or .h5 file")
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 

@@ -30,7 +30,7 @@ Arrays = Sequence[npt.NDArray[Any]]
 def first_weights(train: Train, patch: int) -> Path | None:
     """The file that `train.weights` stands for, None for `none`; starts no TensorFlow.
 
-    Raises UserError where the ImageNet file is not there or not of its published hash, where a file says that it is of another network, and
+    Raises UserError where it is not there, where an ImageNet file is not of its published hash, where a file says that it is of another network, and
     where the network takes no patches of this side.
     """
     model, network = train.model, NETWORKS[train.model]
@@ -40,13 +40,21 @@ def first_weights(train: Train, patch: int) -> Path | None:
         return None
     if train.weights == "imagenet":
         return verified(model, network.imagenet, folder_of(train.weights_dir))
-    path = Path(train.weights)
+    path = given_file(train.weights)
     if path.suffix not in SUFFIXES:
         raise UserError(f"weights cannot be read from a file that ends in `{path.suffix}`", path, "it must be a .keras, .weights.h5 or .h5 file")
     if path.suffix == ".keras" and _has_card(path):
         card, _ = read_card(path)
         if card.model != model:
             raise UserError(f"these are weights of {card.model}, and `train.model` is {model}", path, "make the two the same")
+    return path
+
+
+def given_file(weights: str) -> Path:
+    """The path that `train.weights` names, where it is none of the two words; raises UserError where there is no such file."""
+    path = Path(weights)
+    if not path.is_file():
+        raise UserError("there is no such file of weights", path, "`train.weights` is `none`, `imagenet`, or the path of a .keras, .weights.h5 or .h5 file")
     return path
 
 

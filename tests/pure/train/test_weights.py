@@ -159,6 +159,7 @@ def test_weights_that_cannot_be_had_are_told_with_what_to_do(tmp_path: Path, mon
 
 def test_files_that_are_no_weights_or_of_another_network_are_told(tmp_path: Path) -> None:
     _, keras = start_tensorflow(1)
+    assert "no such file of weights" in refusal(weights=str(tmp_path / "none.keras"))
     (tmp_path / "weights.pt").write_bytes(b"")
     assert "ends in `.pt`" in refusal(weights=str(tmp_path / "weights.pt"))
     (tmp_path / "text.keras").write_text("text")
