@@ -1,7 +1,6 @@
 """Predictions: first of runs that were measured and not used, with the error; then of the paper's whole archive on large machines."""
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,8 +74,3 @@ def _whole(costs: Costs, machine: Machine, nodes: int) -> Outcome:
 def beyond(machine: Machine, nodes: int) -> bool:
     """Whether so many nodes are more than the machine has."""
     return nodes > machine.nodes
-
-
-def without_file_system(machine: Machine) -> Machine:
-    """The same machine with a file system that costs nothing: what is left is the program's own."""
-    return dataclasses.replace(machine, read_gb_s=1e9, write_gb_s=1e9, stripe_gb_s=1e9, link_gb_s=1e9, operation_ms=0.0)
