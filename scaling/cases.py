@@ -8,7 +8,7 @@ from typing import Any, Literal
 EXTRACT = {"data": {"patch": 224}, "extract": {"sampling": "dense"}}
 RANDOM = {"data": {"patch": 224}, "extract": {"sampling": "random", "per_class": 500}}  # the paper's layer 1: 500 patches per class and slide
 # Small enough for two cores: the demo's network and patch.
-LEARN = {"data": {"patch": 96, "level": 1, "split": {"by": "slide", "fractions": [0.5, 0.5, 0.0]}},
+LEARN = {"data": {"patch": 96, "level": 1, "split": {"by": "slide", "fractions": [0.5, 0.25, 0.25]}},
          "extract": {"sampling": "random", "per_class": 150, "block": 2048},
          "train": {"model": "camnet_small", "epochs": 1, "batch": 32, "optimizer": "adam", "learning_rate": 1.0e-3}}
 

@@ -109,7 +109,7 @@ def _log(axes: Any, ticks: Sequence[int]) -> None:
     axes.set_xticks(ticks, [f"{t:,}" for t in ticks])
     axes.minorticks_off()
     if axes.get_ylim()[1] / axes.get_ylim()[0] < 30:  # decades alone would leave an axis of one number
-        axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5), numticks=20))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))
 
 

@@ -93,16 +93,15 @@ def _archive(rows: Sequence[table.Row], pictures: Path) -> list[str]:
     except UserError:
         return []
     out = [f"## Predicted: {predict.PATCHES:,} patches, {predict.BYTES / 1e12:.0f} TB", "", "Dense extraction, a rank per core, by a simulation of the "
-           "program's rounds. `cores only`: the same with a file system that costs nothing.", ""]
+           "program's rounds.", ""]
     curves = {}
     for name in MACHINES:
         m = machine(name)
         found = predict.points(costs, m, NODES)
         curves[name] = found
-        bare = dict(predict.points(costs, predict.without_file_system(m), [n for n in NODES if n >= 100]))
-        out += [f"### {name}", "", *_table(["nodes", "time", "patches/s", "rounds", "cores only", "limited by"], [
+        out += [f"### {name}", "", *_table(["nodes", "time", "patches/s", "rounds", "limited by"], [
             [f"{n:,}" + (" *" if predict.beyond(m, n) else ""), duration(o.seconds), f"{predict.PATCHES / o.seconds:,.0f}", f"{o.rounds:,}",
-             duration(bare[n].seconds) if n in bare else "-", f"{o.limit} ({o.causes[o.limit] / o.seconds:.0%})"] for n, o in found]), ""]
+             f"{o.limit} ({o.causes[o.limit] / o.seconds:.0%})"] for n, o in found]), ""]
         if any(predict.beyond(m, n) for n in NODES):
             out += [f"\\* more than the machine's {m.nodes:,} nodes", ""]
         u = fits.universal(NODES, [predict.PATCHES / o.seconds for _, o in found])

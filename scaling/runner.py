@@ -65,7 +65,8 @@ def run(case: Case, repeat: int, folder: Path, timeout: float) -> list[Row]:
         raise UserError(f"{case.study}, {case.label}, {case.ranks} ranks did not end in {timeout:.0f} s", work, "see `--timeout`") from None
     wall, cpu = time.perf_counter() - begun, _cpu_of_children() - cpu
     if done.returncode:
-        raise UserError(f"{case.study}, {case.label}, {case.ranks} ranks failed ({(done.stderr.strip().splitlines() or ['?'])[-1]})", work, "run it by hand")
+        said = [line for line in done.stderr.splitlines() if line.startswith("mpicamnet:")] or done.stderr.strip().splitlines() or ["no word"]
+        raise UserError(f"{case.study}, {case.label}, {case.ranks} ranks failed ({said[0]})", work, "run it by hand: its config is there")
     made = work / "made"
     digests = {stage: recorded(made / BY_NAME[stage].output).config_digest for stage in case.stages}
     lines = [json.loads(line) for line in (made / "timing.jsonl").read_text().splitlines()]
