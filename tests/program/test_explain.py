@@ -14,7 +14,7 @@ import pytest
 from tests.launch import begin, end, error_line, good, mpicamnet, ranks_of
 from tests.program.conftest import Configure
 
-EXPLAIN = {"batch": 32, "sanity": 1, "lime": {"samples": 300, "superpixels": 30}, "concepts": {"patches": 16, "permutations": 20}}
+EXPLAIN = {"batch": 32, "sanity": 1, "lime": {"samples": 150, "superpixels": 30, "seeds": [0]}, "concepts": {"patches": 16, "permutations": 20}}
 
 
 @pytest.fixture(scope="module")
