@@ -17,7 +17,7 @@ setup:
 demo: setup
 	@$(BIN)/mpicamnet synth runs/demo-slides
 	@$(MPIRUN) -n 2 $(BIN)/mpicamnet run configs/demo.yaml
-	@echo "Look at:"; ls $(CURDIR)/runs/demo/train/curves.png $(CURDIR)/runs/demo/infer/heatmaps/*.png
+	@echo "Look at:"; ls $(CURDIR)/runs/demo/report.html $(CURDIR)/runs/demo/infer/heatmaps/*.png
 
 lint: setup
 	@$(BIN)/ruff check --quiet --line-length 160 --select E,F,I,UP,B,SIM $(SOURCES)
