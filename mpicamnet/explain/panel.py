@@ -20,6 +20,7 @@ from .lime_maps import Superpixels, strongest
 
 CLASSES = {1: "tumour", 0: "normal", -1: "unknown"}
 STRONGEST = 5  # superpixels that are outlined
+FLAT = 1e-3  # LIME weights below this move no probability that anybody reads: the network is too certain to be shaken
 SIGNED, POSITIVE = "RdBu_r", "inferno"
 
 
@@ -112,7 +113,8 @@ def _lime(figure: Figure, axes: Any, px: npt.NDArray[np.uint8], parts: Superpixe
     figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02).ax.tick_params(labelsize=7)
     seeds = len(lime.weights)
     agree = f"{seeds} seeds agree {lime.agreement[0]:.2f} (least {lime.agreement[1]:.2f})" if seeds > 1 else "one seed"
-    axes.set_title(f"LIME (probability)\n{agree}; fit R² {lime.score.mean():.2f}", fontsize=9)
+    what = "LIME (probability)" if most >= FLAT else f"LIME: whatever is hidden, the probability stays (within {most:.0e})"
+    axes.set_title(f"{what}\n{agree}; fit R² {lime.score.mean():.2f}", fontsize=9)
 
 
 def _slide(axes: Any, tile: Chosen, place: Place) -> None:
