@@ -75,7 +75,7 @@ inside() {
   env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb ${http_proxy:+http_proxy="$http_proxy"} \
     ${https_proxy:+https_proxy="$https_proxy"} unshare --mount --pid --fork --kill-child --ipc --propagation private sh -c '
       r=$1; shift
-      mount --rbind /dev "$r/dev" && mount -t proc proc "$r/proc" && mount -t tmpfs tmpfs "$r/dev/shm"
+      mount --rbind /dev "$r/dev" && mount -t proc proc "$r/proc" && mount -t tmpfs tmpfs "$r/dev/shm" && mount --rbind /sys "$r/sys"
       cp -L /etc/resolv.conf /etc/hosts "$r/etc/"
       exec chroot "$r" "$@"' sh "$root" "$@"
 }

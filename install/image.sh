@@ -8,7 +8,7 @@ install/system.sh
 install/python.sh .venv none
 .venv/bin/python -m compileall -q mpicamnet
 # What only the building wanted: some 300 MB.
-apt-get purge -y -qq --auto-remove cmake g++ python3-dev >/dev/null
+apt-get purge -y -qq --auto-remove cmake make g++ python3-dev >/dev/null
 apt-get clean
 rm -rf "$MPICAMNET_CACHE" /var/lib/apt/lists/* .venv/setup.log
 chmod -R a+rX .

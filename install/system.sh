@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# System packages: MPI, parallel HDF5, compiler, CMake, Python headers.
+# System packages: MPI, parallel HDF5, compiler, make, CMake, Python headers.
 # As root on Debian/Ubuntu: installs what is missing. Otherwise: says exactly what is missing, and how to get it.
 # Prints nothing where all is there. Called by `make setup`, the Dockerfile and singularity.def.
 # `install/system.sh tests`: a small SLURM and shellcheck, which a part of the tests wants; without them it is skipped, so nothing here is an error.
@@ -40,6 +40,7 @@ need() { missing+=("$1"); modules+=("$2"); }
 
 { command -v mpicc && command -v mpirun; } >/dev/null || need "openmpi-bin libopenmpi-dev" "an MPI (mpicc, mpirun), e.g. openmpi"
 [ -n "$(hdf5_dir)" ] || need libhdf5-openmpi-dev "HDF5 built parallel with that MPI, e.g. hdf5/1.12-mpi (then set HDF5_DIR)"
+command -v make >/dev/null || need make "make"
 command -v cmake >/dev/null || need cmake "cmake"
 command -v g++ >/dev/null || need g++ "a C++17 compiler, e.g. gcc"
 if python=$(find_python); then
