@@ -51,7 +51,8 @@ def _cloned(model: Any, layer_of: Any) -> Any:
     import keras
 
     def clone(layer: Any) -> Any:
-        return layer_of(layer) or type(layer).from_config(layer.get_config())
+        found = layer_of(layer) if isinstance(layer, keras.layers.Layer) else None  # a bare operation, such as a flip of channels, is no layer
+        return found or type(layer).from_config(layer.get_config())
 
     made = keras.models.clone_model(model, clone_function=clone, recursive=True)
     made.set_weights(model.get_weights())

@@ -120,7 +120,7 @@ def test_no_folder_or_an_unset_variable_is_exit_2(configure: Configure, tmp_path
 
 
 def test_inference_and_coordinates_read_the_copies_too(configure: Configure, cohort: Path, tmp_path: Path) -> None:
-    sections = {"extract": {"sampling": "random", "per_class": 20, "storage": "coords"}, "train": {"epochs": 1}, "infer": {"stride": 384}}
+    sections = {"extract": {"sampling": "random", "per_class": 20, "storage": "coords"}, "train": {"epochs": 1, "batch": 8}, "infer": {"stride": 384}}
     c = configure(data={"stage": str(tmp_path / "local"), "split": {"by": "slide", "fractions": [.4, .3, .3]}}, **sections)
     good("run", c, "--only", "extract", "--only", "train", "--only", "infer", ranks=2, timeout=300)
     phases = (c.with_suffix("") / "timing.jsonl").read_text()

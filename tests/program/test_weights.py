@@ -63,7 +63,7 @@ def test_weights_that_cannot_be_had_end_training_with_exit_2_before_any_epoch(
     extract = {"sampling": "random", "per_class": 4}
     good("extract", configure(extract=extract, data={"split": split}))
     for train, words in wrong.values():
-        c = configure(extract=extract, data={"split": split}, train={"epochs": 1, **train})
+        c = configure(extract=extract, data={"split": split}, train={"epochs": 1, "batch": 2, **train})
         line = error_line(mpicamnet("train", c, ranks=2), 2)
         for word in words:
             assert word in line, line
