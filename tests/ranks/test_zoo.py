@@ -21,8 +21,10 @@ def steps(comms: Communicators, folder: str) -> dict[str, Any]:
     """
     from mpicamnet.train import NETWORKS, Card, load_model
     from mpicamnet.train.engine import horovod, start_tensorflow
-    from mpicamnet.train.loop import Learner, optimizer_of, train_step
+    from mpicamnet.train.feed import Batch
+    from mpicamnet.train.learner import learner_of
     from mpicamnet.train.model_file import save_model
+    from mpicamnet.train.step import train_step
 
     tf, keras = start_tensorflow(1)
     world, told = comms.world, {}
@@ -35,10 +37,9 @@ def steps(comms: Communicators, folder: str) -> dict[str, Any]:
             model = network.build(patch)
             trained = network.trained(model)
             tf.config.run_functions_eagerly(model.count_params() > 10_000_000 or name == "densenet121")
-            optimizer = optimizer_of(Train(learning_rate=1e-4), keras)
-            optimizer.build(trained.trainable_variables)
+            learner = learner_of(Train(learning_rate=1e-4), trained, keras, hvd, world)
             start = [v.numpy() for v in trained.trainable_variables]
-            loss = float(train_step(Learner(trained, optimizer, hvd, world))(rows[world.rank], label, weight))
+            loss = train_step(learner)(Batch(rows[world.rank], label, weight, np.arange(2)), 1e-4).own
             now = [v.numpy() for v in trained.trainable_variables]
             if world.rank == 0:
                 save_model(path, model, Card(name, patch, None, 0, "RGB", network.normaliser, "logit", ("normal", "tumour")), {}, "d" * 64)
@@ -53,7 +54,7 @@ def steps(comms: Communicators, folder: str) -> dict[str, Any]:
                 "differs": differs}
             if last:
                 path.unlink()
-            del model, trained, optimizer
+            del model, trained, learner
             keras.backend.clear_session()
     return told
 
