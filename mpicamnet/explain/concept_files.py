@@ -54,17 +54,18 @@ def rcv_document(found: Vectors, concepts: tuple[Concept, ...], values: npt.NDAr
     """What rcv.json holds, as plain dicts and lists, numbers to six digits; `judged` says in words which patches' sensitivities count.
 
     `correlation`: Pearson's r of a concept's `values` (n, k) with the probability, over patches: to hold the vectors against. A regression vector weighs
-    channels against each other, so its sign can differ from that of r (S. Haufe et al., NeuroImage 87:96, 2014).
+    channels against each other, so its sign can differ from that of r (S. Haufe et al., NeuroImage 87:96, 2014): `agrees_with_correlation` of a layer's
+    concept tells whether the mean sensitivity has the sign of r.
     """
     known = bool(np.isfinite(patches.mpp).all())
+    r = {c.name: _correlation(v, patches.prob) for c, v in zip(concepts, values.T, strict=True)}
     layers: dict[str, dict[str, Any]] = {}
     for row in found.rows:
-        layers.setdefault(row.layer, {})[row.concept] = _plain(row)
+        layers.setdefault(row.layer, {})[row.concept] = _plain(row, r[row.concept])
     return {
         "schema": SCHEMA, "patches": len(patches.slide), "slides": len(set(patches.slide)), "sensitivity_of": judged,
         "folds": settings.folds, "permutations": settings.permutations, "alpha": settings.alpha, "said": [] if known else [PX_SAID],
-        "concepts": {c.name: {"unit": unit_of(c, known), "kind": c.kind, "is": c.doc, "correlation": _six(_correlation(v, patches.prob))}
-                     for c, v in zip(concepts, values.T, strict=True)},
+        "concepts": {c.name: {"unit": unit_of(c, known), "kind": c.kind, "is": c.doc, "correlation": _six(r[c.name])} for c in concepts},
         "skipped": found.skipped, "layers": layers,
     }
 
@@ -88,9 +89,10 @@ def _correlation(values: npt.NDArray[np.float64], prob: npt.NDArray[np.float32])
     return float(np.corrcoef(a, b)[0, 1]) if len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0 else None
 
 
-def _plain(row: Relevance) -> dict[str, Any]:
+def _plain(row: Relevance, correlation: float | None) -> dict[str, Any]:
     values = {k: v for k, v in asdict(row).items() if k not in ("layer", "concept", "vector", "sensitivity")}
     values["sensitivity"] = {"mean": row.sensitivity[0], "std": row.sensitivity[1]}
+    values["agrees_with_correlation"] = None if correlation is None else row.sensitivity[0] * correlation > 0
     if row.br is None:
         values["br_why"] = "every patch has the same sensitivity: the output follows this layer linearly, and std(S) is 0"
     return {k: _six(v) for k, v in values.items()}

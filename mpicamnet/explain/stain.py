@@ -46,7 +46,9 @@ def stain_vectors(density: Floats) -> Stains:
     reference = Stains(REFERENCE, "reference")
     if len(px) < FEWEST:
         return reference
-    plane = np.linalg.eigh(np.cov(px.T))[1][:, [2, 1]]
+    about = px - px.mean(axis=0)
+    covariance = np.einsum("ni,nj->ij", about, about) / (len(px) - 1)  # not by BLAS, whose sums depend on its threads
+    plane = np.linalg.eigh(covariance)[1][:, [2, 1]]
     plane = plane * np.where(plane[0] < 0, -1.0, 1.0)
     along = px @ plane
     low, high = np.percentile(np.arctan2(along[:, 1], along[:, 0]), [TAIL, 100 - TAIL])

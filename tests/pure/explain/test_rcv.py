@@ -108,6 +108,7 @@ def test_rcv_json_says_all_and_only_valid_json(tmp_path: Path, measured: tuple[V
     said = json.loads((tmp_path / "rcv.json").read_text(), parse_constant=lambda c: pytest.fail(f"{c} is no JSON"))
     used = said["layers"]["layer"]["used"]
     assert used["tcav"] == 1 and used["relevant"] is True and used["br"] is None and "same sensitivity" in used["br_why"]
+    assert used["agrees_with_correlation"] is (said["concepts"]["used"]["correlation"] > 0)  # its sensitivity is above 0
     assert said["concepts"]["held"]["unit"] == "um2" and said["said"] == []
     assert said["concepts"]["used"]["correlation"] == pytest.approx(np.corrcoef(values[:, 0], patches.prob)[0, 1], rel=1e-5)
 
