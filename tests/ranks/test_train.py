@@ -274,11 +274,11 @@ def gone_wrong(comms: Communicators, work: str, name: str, wrong: str) -> list[s
 
     original = Feed._batch
 
-    def batch(self: Feed, rows: Any) -> Any:
-        made = original(self, rows)
-        if 30 in rows and wrong == "unreadable":
+    def batch(self: Feed, task: Any, epoch: int | None) -> Any:
+        made = original(self, task, epoch)
+        if 30 in made.rows and wrong == "unreadable":
             raise OSError(5, "Input/output error")
-        made.weight[rows == 30] = np.nan
+        made.weight[made.rows == 30] = np.nan
         return made
 
     Feed._batch = batch  # type: ignore[method-assign]
@@ -332,18 +332,16 @@ def endless(comms: Communicators, work: str, name: str) -> None:
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_that_is_killed_ends_the_job_and_is_named(work: Path, victim: int) -> None:
     code = ("import mpicamnet.ranks as r; from tests.ranks.test_train import endless; comms = r.start(); "
-            "print('PID', comms.world.rank, __import__('os').getpid(), flush=True); "
+            f"__import__('pathlib').Path({str(work)!r}, f'endless{victim}-{{comms.world.rank}}').write_text(str(__import__('os').getpid())); "
             f"endless(comms, {str(work)!r}, 'endless{victim}')")
     p = begin(2, sys.executable, "-c", code)
     try:
-        assert p.stdout is not None
-        pids = dict(line.split()[1:] for line in (p.stdout.readline(), p.stdout.readline()))
         last = work / f"endless{victim}" / "train" / "last" / "checkpoint.npz"
         give_up = time.monotonic() + 120
         while not last.exists() and time.monotonic() < give_up:  # an epoch has ended: it is at work
             time.sleep(0.2)
         assert last.exists()
-        os.kill(int(pids[str(victim)]), signal.SIGKILL)
+        os.kill(int((work / f"endless{victim}-{victim}").read_text()), signal.SIGKILL)
         ended = end(p, 60)
     finally:
         if p.poll() is None:

@@ -25,7 +25,7 @@ def configured(tmp_path: Path, cohort: Path) -> Any:
 
     def write(name: str = "c", **sections: Any) -> Path:
         config: dict[str, Any] = {"work": str(tmp_path / name), "data": {"root": str(cohort), "patch": 64, "split": {"by": "slide", "fractions": [.4, .3, .3]}},
-                                  "extract": {"sampling": "random", "per_class": 30, "block": 512}, "train": {"epochs": 2},
+                                  "extract": {"sampling": "random", "per_class": 30, "block": 512}, "train": {"epochs": 2, "batch": 8},
                                   "infer": {"stride": 128}, "evaluate": {"bootstrap": 20}}
         for section, values in sections.items():
             config[section] = {**config.get(section, {}), **values}
