@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import synth
+from .completion import SHELLS, PrintCompletion
 from .errors import DONE, UserError
+from .examples import EXAMPLES as OF_COMMANDS
 
 EXAMPLES = """examples:
   mpicamnet plan configs/camelyon17.yaml          what a run would do: tiles, rows, bytes, memory
@@ -18,6 +20,10 @@ EXAMPLES = """examples:
   srun mpicamnet run camelyon17.yaml              the same on a cluster, on as many ranks as the job has
   mpicamnet train c.yaml --set train.epochs=20    one stage, with a key changed
 """
+STAGES = {
+    "extract": "slides to patches.h5", "train": "patches to a network", "infer": "slides and network to heatmaps", "evaluate": "how good the heatmaps are",
+    "explain": "why: maps of attribution, panels", "report": "one page of all that was made, report.html",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     p = Parser(prog="mpicamnet", description="From whole-slide images to tumour heatmaps, measures and explanations, as one MPI program.",
                epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--version", action="version", version=f"mpicamnet {_version()}" if "--version" in sys.argv else "mpicamnet")
+    p.add_argument("--print-completion", action=PrintCompletion, choices=SHELLS, stages=tuple(STAGES), metavar="SHELL",
+                   help="print what completes commands, options and files in bash or zsh: source <(mpicamnet --print-completion bash)")
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = _with_config(commands.add_parser("run", help="every stage in order; skips what is done, goes on with what is not"))
@@ -38,9 +46,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="first", metavar="STAGE", help="from this stage on")
     run.add_argument("--force", metavar="STAGE", help="make this stage anew, though it is done")
     run.set_defaults(process=_run)
-    for name, words in (("extract", "slides to patches.h5"), ("train", "patches to a network"), ("infer", "slides and network to heatmaps"),
-                        ("evaluate", "how good the heatmaps are"), ("explain", "why: maps of attribution, panels"),
-                        ("report", "one page of all that was made, report.html")):
+    for name, words in STAGES.items():
         one = _with_config(commands.add_parser(name, help=words))
         one.set_defaults(process=_stage)
     merge = _with_config(commands.add_parser("merge", help="put the shares that jobs with `extract.shard` made together to one patches.h5"))
@@ -72,7 +78,16 @@ def parser() -> argparse.ArgumentParser:
     weights.add_argument("model", nargs="?", metavar="MODEL", help="only this network, e.g. resnet50")
     weights.add_argument("--dir", type=Path, metavar="DIR", help="folder to look in, as `train.weights_dir` [~/.keras/models]")
     weights.set_defaults(process=_weights)
+    for action in commands._choices_actions:
+        _teach(commands.choices[action.dest], action.help or "", OF_COMMANDS.get(action.dest))
     return p
+
+
+def _teach(command: argparse.ArgumentParser, does: str, examples: str | None) -> None:
+    """Let a command's `--help` begin with what it does and end with examples."""
+    command.description = command.description or does
+    if examples is not None:
+        command.epilog, command.formatter_class = f"examples:\n{examples}\n", argparse.RawDescriptionHelpFormatter
 
 
 def _with_config(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
