@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench | image | image-test    (each does what it needs of the others)
+# make setup | demo | test | lint | docs | bench | image | image-test    (each does what it needs of the others)
 SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ export OMPI_MCA_btl_vader_single_copy_mechanism ?= none
 MPIRUN := mpirun --oversubscribe
 SOURCES := mpicamnet scaling tests
 
-.PHONY: setup demo test lint bench image image-test clean
+.PHONY: setup demo test lint docs bench image image-test clean
 
 setup:
 	@install/system.sh && install/python.sh $(VENV) dev
@@ -27,6 +27,10 @@ test: lint
 	@install/system.sh tests
 	@$(BIN)/python -m pytest -q tests
 
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open $(CURDIR)/site/index.html"
+
 bench: setup
 	@$(BIN)/python -m pip install --quiet -c constraints.txt 'pyvips[binary]'
 	@$(BIN)/python -m tests.bench
@@ -38,4 +42,4 @@ image-test:
 	@install/image-test.sh
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) runs site build *.egg-info .mypy_cache .ruff_cache .pytest_cache
