@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -36,9 +37,11 @@ NOT_RUN = {  # what a command begins with: why it is neither run nor read
     "apptainer build ": "an image, which root builds in ten minutes",
 }
 QUEUED = ("srun", "sbatch")
-TINY = {"data": {"patch": 64, "level": 0}, "extract": {"sampling": "random", "per_class": 12, "block": 512}, "train": {"epochs": 1, "batch": 4},
-        "infer": {"stride": 64}, "evaluate": {"bootstrap": 20, "forest": 0},
-        "explain": {"methods": ["gradcam"], "patches": [0], "sanity": 0}}
+TINY: dict[str, dict[str, Any]] = {
+    "data": {"patch": 64, "level": 0}, "extract": {"sampling": "random", "per_class": 12, "block": 512}, "train": {"epochs": 1, "batch": 4},
+    "infer": {"stride": 64}, "evaluate": {"bootstrap": 20, "forest": 0},
+    "explain": {"methods": ["gradcam"], "patches": [0], "sanity": 0},
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def place_of_slides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAMELYON17", "/slides")
 
 
-def _tiny(path: Path) -> dict[str, dict[str, object]]:
+def _tiny(path: Path) -> dict[str, Any]:
     said = yaml.safe_load(path.read_text())
     for section, values in TINY.items():
         merged = {**said.get(section, {}), **values}
@@ -136,8 +139,8 @@ def _read(command: Command) -> None:
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda p: p.name)
 def test_every_command_runs(page: Path, checkout: Path) -> None:
     """In the order of the page, each as it stands, in one checkout: a reader's whole way. `c.yaml` is the reader's own, as far as the demo is."""
-    env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "CAMELYON17": str(checkout / "runs" / "demo-slides"),
-           "TMPDIR": str(checkout)}
+    env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "TMPDIR": str(checkout),
+           "CAMELYON17": str(checkout / "runs" / "demo-slides")}
     commands = [c for c in commands_of(page) if kind(c) == "run"]
     assert len(commands) > 8
     for c in commands:

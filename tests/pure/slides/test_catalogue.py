@@ -47,6 +47,15 @@ def test_camelyon17_as_released_and_with_the_older_name_of_a_centre(tmp_path: Pa
     assert [bool(r.annotation) for r in records] == [False, False, True, False]
 
 
+def test_camelyon17_as_the_registry_of_open_data_has_it(tmp_path: Path) -> None:
+    """All slides in `images`, no folder of centres: 20 patients are of one centre."""
+    tree(tmp_path, "images/patient_004_node_4.tif", "images/patient_020_node_4.tif", "images/patient_099_node_0.tif", "annotations/patient_004_node_4.xml",
+         "masks/patient_004_node_4_mask.tif")
+    (tmp_path / "stages.csv").write_text("patient,stage,center\npatient_004.zip,pN0(i+),0\npatient_004_node_4.tif,itc,0\npatient_099_node_0.tif,negative,4\n")
+    assert [(r.center, r.patient, r.node, r.stage, bool(r.annotation)) for r in catalogue(Data(root=str(tmp_path)))] == [
+        (0, 4, 4, "itc", True), (1, 20, 4, "", False), (4, 99, 0, "negative", False)]
+
+
 @needs_data
 def test_camelyon17s_own_stage_table_is_read(tmp_path: Path) -> None:
     tree(tmp_path, "center_0/patient_004_node_4.tif", "center_0/patient_000_node_0.tif")
