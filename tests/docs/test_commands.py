@@ -5,6 +5,7 @@ what needs a network, a site's modules or a file system that a test has not. A c
 """
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -21,7 +22,7 @@ import yaml
 from mpicamnet import config as cfg
 from mpicamnet.cli import parser
 from mpicamnet.synth import draw_cohort
-from tests.docs.fences import Command, commands_of
+from tests.docs.fences import Command, blocks_of, commands_of
 from tests.launch import ENVIRONMENT, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -136,11 +137,15 @@ def _read(command: Command) -> None:
         assert cfg.load(ROOT / config, a.set), config
 
 
+def shell(text: str, checkout: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "TMPDIR": str(checkout),
+           "CAMELYON17": str(checkout / "runs" / "demo-slides")}
+    return subprocess.run(["bash", "-c", text], capture_output=True, text=True, cwd=checkout, env=env, timeout=180)
+
+
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda p: p.name)
 def test_every_command_runs(page: Path, checkout: Path) -> None:
     """In the order of the page, each as it stands, in one checkout: a reader's whole way. `c.yaml` is the reader's own, as far as the demo is."""
-    env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "TMPDIR": str(checkout),
-           "CAMELYON17": str(checkout / "runs" / "demo-slides")}
     commands = [c for c in commands_of(page) if kind(c) == "run"]
     assert len(commands) > 8
     for c in commands:
@@ -148,7 +153,7 @@ def test_every_command_runs(page: Path, checkout: Path) -> None:
             shutil.copytree(checkout / "runs" / "demo", checkout / "runs" / "c")
         text = "; ".join([*c.exports, c.text]) if not c.text.startswith("export") else c.text
         text = text.replace("/tmp/slides", str(checkout / "copies"))
-        done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, cwd=checkout, env=env, timeout=180)
+        done = shell(text, checkout)
         assert done.returncode == 0, f"{c.page}, line {c.line}: `{c.text}`: exit {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-2500:]}"
 
 
@@ -159,3 +164,48 @@ def test_a_command_that_nobody_runs_would_be_noticed() -> None:
         _read(Command("srun mpicamnet run configs/demo.yaml --no-such-option", (), "page.md", 1))
     with pytest.raises(Exception, match="did you mean"):
         _read(Command("sbatch jobs/train.sh configs/demo.yaml --set train.epoch=1", (), "page.md", 1))
+
+
+@pytest.fixture(scope="module")
+def demo(checkout: Path) -> Path:
+    """`work` of the demo: made, unless the pages' own commands have made it."""
+    done = shell("mpirun -n 2 mpicamnet run configs/demo.yaml", checkout)
+    assert done.returncode == 0, done.stderr
+    return checkout / "runs" / "demo"
+
+
+def section(title: str) -> str:
+    """The text of a section of docs/files.md."""
+    return (ROOT / "docs" / "files.md").read_text(encoding="utf-8").partition(f"\n## {title}")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(("title", "file"), [("patches.h5", "patches.h5"), ("predictions.h5", "infer/predictions.h5"),
+                                             ("attributions.h5", "explain/attributions.h5")])
+def test_the_page_of_files_names_every_dataset_and_attribute(title: str, file: str, demo: Path) -> None:
+    import h5py
+
+    named = set(re.findall(r"`([^`\n]+)`", section("What every output says") + section(title).partition("```")[0]))
+    with h5py.File(demo / file, "r") as f:
+        held: list[str] = []
+        f.visititems(lambda name, thing: held.append(name) if isinstance(thing, h5py.Dataset) else None)
+        held = [n for n in held if not (n.startswith("slides/") and "slides/..." in named)]
+        unnamed = [n for n in (*held, *f.attrs) if not {n, n.rpartition("/")[2]} & named]
+    assert held and not unnamed
+
+
+def test_the_page_of_files_shows_the_shape_of_evaluation_and_timing(demo: Path) -> None:
+    [shown] = [json.loads(body) for _, language, body in blocks_of(section("evaluation.json")) if language == "json"]
+    made = json.loads((demo / "evaluate" / "evaluation.json").read_text())
+    assert set(shown) == set(made) - {"config", "config_digest", "content_digest"}
+    for level in ("tile", "lesion", "slide", "patient"):
+        assert set(shown[level]) == set(made[level])
+    [line] = [json.loads(body) for _, language, body in blocks_of(section("timing.jsonl")) if language == "json"]
+    assert set(line) == set(json.loads((demo / "timing.jsonl").read_text().splitlines()[-1]))
+
+
+def test_the_python_of_the_pages_runs(demo: Path) -> None:
+    blocks = [body for page in PAGES for _, language, body in blocks_of(page.read_text(encoding="utf-8")) if language == "python"]
+    assert blocks
+    for body in blocks:
+        done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, cwd=demo.parents[1], timeout=60)
+        assert done.returncode == 0, done.stderr
