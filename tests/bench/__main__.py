@@ -19,6 +19,7 @@ from tests.untrained import save_untrained
 SLIDES = ROOT / "runs" / "bench"
 FAST = Path(tempfile.gettempdir())
 SIDE = 16_384
+RESET = "\x1b[0m"  # mpirun gives its ranks a terminal, on which Keras ends with one
 
 
 def slide(name: str, width: int, height: int, **how: object) -> Path:
@@ -47,7 +48,7 @@ def child(ranks: int, module: str, *words: object, pin: bool = True) -> list[str
                           capture_output=True, text=True, timeout=3000)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
-    return done.stdout.splitlines()
+    return [line for line in done.stdout.replace(RESET, "").splitlines() if line]
 
 
 def bench_extract(work: Path) -> None:
