@@ -24,7 +24,7 @@ from ..patches.plan import Candidates, SlidePlan, digest_of, window_candidates
 from ..patches.rows import Reader
 from ..patches.stage import NO_TISSUE, make_plans, slide_columns
 from ..patches.store import left_behind, partial_path, write_error
-from ..patches.units import Units, unit_rows, units_of
+from ..patches.units import Units, units_of
 from ..ranks import Comm, Progress, Rounds, agree, fence, reach_of, wait_asleep
 from ..ranks.fence import RankFault
 from ..slides import SlideRecord
@@ -38,7 +38,8 @@ from .predictions import finish, maps_in_the_making
 from .store import Store
 
 PHASES = ["plan", "load", "read", "feed", "predict", "wait", "write", "draw", "finish", "stage"]
-UNITS_AT_ONCE = 4  # of a rank in a round, where slides are that large: long enough to be worth a round, short enough for a signal
+UNIT_BATCHES = 2  # of a unit: few, so that work falls evenly on the ranks
+ROUND_BYTES = 192 << 20  # of px that a rank sees in a round, at most: long enough to be worth a round, short enough for a signal
 LEAST_ROUNDS = 24
 OTHER_MPP = 0.1  # a slide whose px are larger or smaller than the model's by more than this share is another matter to the network
 Errors = dict[int, SlideError]
@@ -111,7 +112,7 @@ def _of_the_models_resolution(job: Job, card: Card, plans: Plans, problems: Erro
 def _infer(job: Job, comm: Comm, plans: Plans, problems: Errors, model: Path, card: Card, model_digest: str) -> None:
     """Predict, draw, write; collective over `comm`."""
     path = job.work / "infer" / "predictions.h5"
-    units = units_of([p.windows for p in plans.values()], list(plans), card.patch)
+    units = units_of([p.windows for p in plans.values()], list(plans), card.patch, UNIT_BATCHES * job.config.infer.batch)
     mark, store = _open_store(job, comm, plans, problems)
     reused = mark.total
     try:
@@ -144,8 +145,8 @@ def _open_store(job: Job, comm: Comm, plans: Plans, problems: Errors) -> tuple[M
             maps.mkdir(parents=True, exist_ok=True)
             if path.exists() and recorded(path).config_digest == job.digest:  # it is wanted anew (`--force`): from nothing
                 partial_path(path).unlink(missing_ok=True)
-            planned = digest_of(plans)
-            found = *left_behind(path, job.digest, planned), {"config_digest": job.digest, "plan_digest": planned}
+            planned, made_with = digest_of(plans), f"{job.digest}, batches of {job.config.infer.batch}"  # which decide the units, and the last bits
+            found = *left_behind(path, made_with, planned), {"config_digest": made_with, "plan_digest": planned}
             if found[0] is None:
                 for old in maps.iterdir():
                     old.unlink()
@@ -204,7 +205,8 @@ def _predict(job: Job, comm: Comm, store: Store, plans: Plans, units: Units, mod
     reach = reach_of(units.weights)
     progress = Progress(job.log, "windows", int(reach[-1]), done=int(reach[mark.blocks]))
     # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones.
-    most = min(UNITS_AT_ONCE * unit_rows(card.patch), max(int(units.weights.max()), int(reach[-1]) // (LEAST_ROUNDS * comm.size)))
+    largest = int(units.weights.max())
+    most = max(largest, min(ROUND_BYTES // (card.patch * card.patch * 3), int(reach[-1]) // (LEAST_ROUNDS * comm.size)))
     rounds: Rounds[Outcome] = Rounds(comm, units.weights, most, clock, job.signals)
     filler = Filler(config.extract, config.data.reader)
     reader = Reader(_as_pixels(config), plans, _candidates(plans, config), filler)

@@ -34,9 +34,12 @@ def unit_rows(patch: int) -> int:
     return max(1, UNIT_BYTES // (patch * patch * 3))
 
 
-def units_of(counts: list[npt.NDArray[np.int32]], slides: list[int], patch: int) -> Units:
-    """Cut blocks with `counts` candidates (one array per slide, row-major) into units; blocks without candidates have none."""
-    most = unit_rows(patch)
+def units_of(counts: list[npt.NDArray[np.int32]], slides: list[int], patch: int, most: int | None = None) -> Units:
+    """Cut blocks with `counts` candidates (one array per slide, row-major) into units; blocks without candidates have none.
+
+    `most`: candidates of a unit, where fewer are wanted than memory allows.
+    """
+    most = min(most or unit_rows(patch), unit_rows(patch))
     slide, block, first, last = [], [], [], []
     for index, per_block in zip(slides, counts, strict=True):
         for b in np.nonzero(per_block)[0].tolist():
