@@ -68,6 +68,8 @@ def _plan(job: Job) -> Plan:
     with fence(world, job.work / "patches.h5"):
         if world.rank == 0:
             start = first_weights(config.train, config.data.patch)
+            if start is not None and start.resolve() == (job.work / "train" / "model.keras").resolve():
+                raise UserError("training would replace the file that it starts from", start, "copy it elsewhere and set `train.weights` to the copy")
             table = read_table(job.work / "patches.h5", config.data.patch)
             rows, val_rows = training_rows(table, parts_of(config.data.split, table.slides, config.seed))
             found = Plan(table, rows, val_rows, class_weights(table.label[rows], config.train.balance), start)

@@ -13,6 +13,7 @@ import pytest
 from mpicamnet.train import read_card
 from tests.launch import error_line, good, mpicamnet
 from tests.program.conftest import Configure
+from tests.untrained import save_untrained
 
 SPLIT = {"by": "center", "train": [0, 1], "val": [2], "test": [2]}
 BASE: dict[str, Any] = {"extract": {"sampling": "random", "per_class": 20}, "train": {"epochs": 1, "batch": 8}}
@@ -75,6 +76,17 @@ def test_bad_training_data_end_with_exit_2_before_any_epoch(configure: Configure
     for word in words:
         assert word in line, line
     assert not (work / "train" / "history.csv").exists() and not list(work.glob("train/last/*"))
+
+
+def test_a_network_does_not_start_from_the_file_that_training_replaces(configure: Configure, extracted: Path) -> None:
+    c = configure("own", data={"split": SPLIT}, **BASE)
+    work = c.with_suffix("")
+    (work / "train").mkdir(parents=True)
+    shutil.copy(extracted, work / "patches.h5")
+    save_untrained(work / "train" / "model.keras", 96, 0.5)
+    line = error_line(mpicamnet("train", c, "--set", f"train.weights={work / 'train' / 'model.keras'}", ranks=2), 2)
+    assert "would replace the file" in line and "copy it elsewhere" in line
+    assert (work / "train" / "model.keras").exists()
 
 
 def test_all_storages_train_and_pixels_and_coords_end_with_the_same_network(configure: Configure) -> None:
