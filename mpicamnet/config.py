@@ -266,7 +266,8 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
     except (OSError, UnicodeDecodeError) as e:
         raise UserError("the config cannot be read", path, getattr(e, "strerror", None) or "it is not a text file") from None
     root = _compose(text, path)
-    values = _values(Config, root, "", path, path.parent.resolve())
+    changed = frozenset(item.partition("=")[0] for item in overrides or [])
+    values = _values(Config, root, "", path, path.parent.resolve(), changed)
     for item in overrides or []:
         name, eq, value = item.partition("=")
         if not eq:
@@ -341,8 +342,11 @@ def _compose(text: str, where: object) -> yaml.Node:
     return node
 
 
-def _values(cls: type, node: yaml.Node, prefix: str, where: object, base: Path) -> dict[str, Any]:
-    """The values of a mapping node, checked against the fields of `cls`; unknown keys are errors that name the nearest known one."""
+def _values(cls: type, node: yaml.Node, prefix: str, where: object, base: Path, changed: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The values of a mapping node, checked against the fields of `cls`; unknown keys are errors that name the nearest known one.
+
+    Paths in `changed` are left as they stand: another value follows, and what they name need not be set.
+    """
     if not isinstance(node, yaml.MappingNode):
         raise UserError(f"`{prefix or 'the config'}` must be a list of `key: value`", _at(where, node), "see the examples in configs/")
     hints = typing.get_type_hints(cls)
@@ -359,12 +363,12 @@ def _values(cls: type, node: yaml.Node, prefix: str, where: object, base: Path) 
         if dataclasses.is_dataclass(kind):
             if isinstance(value_node, yaml.ScalarNode) and value_node.tag.endswith(":null"):
                 continue
-            out[name] = _values(typing.cast(type, kind), value_node, full, where, base)
+            out[name] = _values(typing.cast(type, kind), value_node, full, where, base, changed)
         else:
             value = _plain(value_node, where)
             value = _typed(value, kind, full, _at(where, value_node))
             _in_range(value, fields[name].metadata, full, _at(where, value_node))
-            if fields[name].metadata["path"] and value is not None and value not in fields[name].metadata["words"]:
+            if fields[name].metadata["path"] and full not in changed and value is not None and value not in fields[name].metadata["words"]:
                 value = str(base / Path(_expanded(value, full, _at(where, value_node))).expanduser())
                 value = os.path.normpath(value)
             out[name] = value

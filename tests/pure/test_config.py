@@ -97,6 +97,14 @@ def test_changes_are_told_key_by_key(tmp_path: Path) -> None:
     assert cfg.changes(a, b) == ["extract.per_class was 10, is 12"]
 
 
+def test_a_path_that_is_changed_on_the_command_line_need_not_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOWHERE", raising=False)
+    path = written(tmp_path, "work: w\ndata: {root: $NOWHERE}\n")
+    assert cfg.load(path, [f"data.root={tmp_path}"]).data.root == str(tmp_path)
+    with pytest.raises(UserError, match="NOWHERE"):
+        cfg.load(path, ["data.patch=96"])
+
+
 def test_the_reference_in_docs_is_made_from_todays_types() -> None:
     from mpicamnet.config_reference import reference
 
