@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from ..compiled import compiled
 
 _u64 = np.uint64
 _one, _two, _three = np.uint64(1), np.uint64(2), np.uint64(3)
 _long, _short = np.uint64(64), np.uint64(16)  # px that are counted at once; a loop of a fixed length becomes vector instructions without a remainder
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _copy(source: Any, at: Any, target: Any, to: Any, n: Any) -> None:
     for j in range(n):
         target[to + _u64(j)] = source[at + _u64(j)]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _count_px(rgb: Any, at: Any, n: Any, white: Any, black: Any) -> Any:
     """White and black px among `n` px from byte `at` on; n below 256, since they are summed in 8 bits."""
     w, b = np.uint8(0), np.uint8(0)
@@ -35,7 +36,7 @@ def _count_px(rgb: Any, at: Any, n: Any, white: Any, black: Any) -> Any:
     return np.int64(w), np.int64(b)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _count(rgb: Any, at: Any, n: Any, white: Any, black: Any) -> Any:
     """White and black px among `n` px from byte `at` on."""
     whites, blacks = np.int64(0), np.int64(0)
@@ -50,7 +51,7 @@ def _count(rgb: Any, at: Any, n: Any, white: Any, black: Any) -> Any:
     return whites + w, blacks + b
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _copy_and_count(source: Any, at: Any, target: Any, to: Any, n: Any, white: Any, black: Any) -> Any:
     """Copy `n` px, and count the white and black ones among them while they are at hand."""
     whites, blacks = np.int64(0), np.int64(0)
@@ -68,7 +69,7 @@ def _copy_and_count(source: Any, at: Any, target: Any, to: Any, n: Any, white: A
     return whites + w, blacks + b
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def scatter(tile: Any, tile_x: int, tile_y: int, x: Any, y: Any, picks: Any, out: Any, counts: Any, white: Any, black: Any) -> None:
     """Copy what a decoded file tile holds of each picked patch to its place, and count the white and black px copied.
 
@@ -109,7 +110,7 @@ def scatter(tile: Any, tile_x: int, tile_y: int, x: Any, y: Any, picks: Any, out
             counts[i, 1] += b
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def count(patches: Any, white: Any, black: Any) -> Any:
     """White and black px of whole patches: uint8 (n, h, w, 3) -> int64 (n, 2)."""
     n, px = patches.shape[0], patches.shape[1] * patches.shape[2]
@@ -125,7 +126,7 @@ def shares(counts: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.float32]:
     return (counts / float(side * side)).astype(np.float32)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def compact(rows: Any, keep: Any) -> int:
     """Move the kept rows (bool (n,)) of uint8 (n, bytes) to the front, in order, in place; returns how many there are."""
     size = _u64(rows.shape[1])

@@ -1,12 +1,13 @@
 """OpenSlide's px to RGB: one pass, GIL released. Apart from its caller, as importing Numba takes half a second."""
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from ..compiled import compiled
 
-@numba.njit(nogil=True, cache=True)
+
+@compiled
 def rgb_on_white(argb: npt.NDArray[np.uint32], out: npt.NDArray[np.uint8]) -> None:
     """Lay premultiplied ARGB uint32 (h, w) over white, into RGB uint8 (h, w, 3), both contiguous.
 

@@ -6,14 +6,15 @@ square looks at the edges of a few columns only.
 """
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from ..compiled import compiled
 
 Floats = npt.NDArray[np.float64]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def add_fractions(edges: Floats, x: Floats, y: Floats, side: float, out: Floats) -> None:
     """Add to `out` (n,) the share of each square (corner x, y) inside the rings whose edges (m, 4) are x0, y0, x1, y1.
 
@@ -39,7 +40,7 @@ def add_fractions(edges: Floats, x: Floats, y: Floats, side: float, out: Floats)
         out[i] += total / (side * side)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _columns(edges: Floats, left: float, side: float, columns: int) -> tuple[npt.NDArray[np.int64], Floats]:
     """The edges cut at the column borders, sorted by column: where each column begins (columns + 1,), and the pieces (k, 4).
 
@@ -75,7 +76,7 @@ def _columns(edges: Floats, left: float, side: float, columns: int) -> tuple[npt
     return begin, pieces
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _below(x0: float, y0: float, x1: float, y1: float, side: float) -> float:
     """The signed area between an edge and y = 0 inside the square [0, side]^2; positive where the edge runs leftwards."""
     if x0 == x1 or (x0 <= 0 and x1 <= 0) or (x0 >= side and x1 >= side) or (y0 <= 0 and y1 <= 0):
@@ -93,7 +94,7 @@ def _below(x0: float, y0: float, x1: float, y1: float, side: float) -> float:
     return (a - b) * (_ramp(ya, yb) - _ramp(ya - side, yb - side))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _ramp(a: float, b: float) -> float:
     """The mean of max(t, 0) for t running evenly from a to b."""
     if a <= 0 and b <= 0:

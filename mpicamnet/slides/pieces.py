@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from ..compiled import compiled
 
-@numba.njit(nogil=True, cache=True)
+
+@compiled
 def without_small_pieces(mask: npt.NDArray[np.bool_], least: int) -> Any:
     """The mask (bool (h, w)) without its pieces, connected by edges or corners, of fewer than `least` px.
 

@@ -1,12 +1,13 @@
 """Area resampling, compiled. Apart from its caller, as importing Numba takes half a second."""
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from ..compiled import compiled
 
-@numba.njit(nogil=True, cache=True)
+
+@compiled
 def area_means(px: npt.NDArray[np.uint8], left: int, top: int, u: float, v: float, scale: float,
                out: npt.NDArray[np.uint8]) -> None:
     """Fill `out` (n, n, 3) with means of `px` (h, w, 3) over squares of side `scale`; the first one's corner is (left + u, top + v)."""

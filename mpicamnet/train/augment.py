@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from ..compiled import compiled
 from ..config import Augment
 from .philox import uniforms
 
@@ -70,7 +70,7 @@ def looking(px: npt.NDArray[np.uint8], places: npt.NDArray[np.int64], looks: Loo
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _walk(which: int, n: int) -> Any:
     """Where a symmetry begins, and its step down and to the right, in bytes of the patch that it turns; uint64."""
     turn = which % 4
@@ -88,7 +88,7 @@ def _walk(which: int, n: int) -> Any:
     return np.uint64(3 * at), np.uint64(3 * down), np.uint64(3 * right)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _look(px: Any, places: Any, symmetry: Any, mix: Any, shift: Any, tone: Any, stained: bool, toned: bool, density: Any, light: Any, out: Any) -> None:
     n = px.shape[1]
     planes = np.empty((3, n * n), np.float32)
@@ -109,7 +109,7 @@ def _look(px: Any, places: Any, symmetry: Any, mix: Any, shift: Any, tone: Any, 
         _store(red, green, blue, target)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _turn(source: Any, at: Any, down: Any, right: Any, n: int, target: Any) -> None:
     k = _zero
     for _ in range(n):
@@ -120,7 +120,7 @@ def _turn(source: Any, at: Any, down: Any, right: Any, n: int, target: Any) -> N
         at = at + down
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _spread(source: Any, at: Any, down: Any, right: Any, n: int, red: Any, green: Any, blue: Any) -> None:
     k = _zero
     for _ in range(n):
@@ -131,7 +131,7 @@ def _spread(source: Any, at: Any, down: Any, right: Any, n: int, red: Any, green
         at = at + down
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _stain(red: Any, green: Any, blue: Any, mix: Any, shift: Any, density: Any, light: Any) -> None:
     a, b, c, d, e, f, g, h, i = (mix[0, 0], mix[0, 1], mix[0, 2], mix[1, 0], mix[1, 1], mix[1, 2], mix[2, 0], mix[2, 1], mix[2, 2])
     half, low, most = np.float32(0.5), np.float32(0), np.float32(len(light) - 1)
@@ -143,7 +143,7 @@ def _stain(red: Any, green: Any, blue: Any, mix: Any, shift: Any, density: Any, 
         blue[k] = light[np.uint32(min(max(u * c + v * f + w * i + z, low), most))]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _tone(plane: Any, brightness: Any, contrast: Any) -> None:
     """Add brightness; move from the channel's mean by the factor of contrast. The mean is of sixteenths: a sum of integers has no order."""
     low, most, half, sixteen = np.float32(0), np.float32(255), np.float32(0.5), np.float32(16)
@@ -156,7 +156,7 @@ def _tone(plane: Any, brightness: Any, contrast: Any) -> None:
         plane[k] = min(max((plane[k] - mean) * contrast + add, low), most)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _colour(red: Any, green: Any, blue: Any, saturation: Any, hue: Any) -> None:
     """Saturation times a factor, and the hue turned, in HSV (Smith 1978); without branches, so that it becomes vector instructions."""
     zero, one, two, three, four, five, six = (np.float32(0), np.float32(1), np.float32(2), np.float32(3), np.float32(4), np.float32(5), np.float32(6))
@@ -175,7 +175,7 @@ def _colour(red: Any, green: Any, blue: Any, saturation: Any, hue: Any) -> None:
         blue[k] = value - chroma * max(zero, min(min(h1, four - h1), one))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _store(red: Any, green: Any, blue: Any, target: Any) -> None:
     half, low, most = np.float32(0.5), np.float32(0), np.float32(255)
     for k in range(len(red)):

@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from ..compiled import compiled
 
 ROUNDS = 10
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -17,7 +18,7 @@ _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def philox4x32(counters: Any, key: Any) -> Any:
     """Philox4x32-10 of each counter: uint32 (n, 4), key uint32 (2,) -> uint32 (n, 4). Salmon et al., SC 2011."""
     out = np.empty((len(counters), 4), np.uint32)

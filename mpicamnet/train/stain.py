@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from ..compiled import compiled
 
 Numbers = tuple[tuple[float, ...], ...]
 
@@ -87,7 +88,7 @@ _LINEAR = _linear(np.arange(256) / 255)
 _COMPANDED = np.round(255 * _companded(np.arange(_SHADES + 1) / _SHADES)).astype(np.uint8)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _root_of(t: Any, roots: Any) -> Any:
     """By the table, between its steps along a line."""
     at = min(t, 1.0) * _SHADES
@@ -95,12 +96,12 @@ def _root_of(t: Any, roots: Any) -> Any:
     return roots[k] + (roots[k + np.uint32(1)] - roots[k]) * (at - k)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _power(t: Any) -> Any:
     return t * t * t if t > 0.2068966 else (t - 16 / 116) / 7.787
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _reinhard(px: Any, mean: Any, spread: Any, linear: Any, roots: Any, companded: Any, out: Any) -> None:
     count = px.shape[1] * px.shape[2]
     lab = np.empty((count, 3))
@@ -140,7 +141,7 @@ def _reinhard(px: Any, mean: Any, spread: Any, linear: Any, roots: Any, compande
                     target[k, j] = companded[np.uint32(min(max(light, 0.0), 1.0) * _SHADES + 0.5)]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _bounded(wanted: Any, own: Any) -> Any:
     """wanted / own, kept between 1 / MOST_GAIN and MOST_GAIN; `own` may be 0 or less."""
     return MOST_GAIN if own * MOST_GAIN <= wanted else max(wanted / own, 1 / MOST_GAIN)
@@ -164,7 +165,7 @@ def stain_vectors(px: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
     return np.asarray(vectors) if found else None
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _vectors(od: Any) -> Any:
     """Whether stains were found in px of optical density (n, 3), and their vectors (2, 3), haematoxylin first."""
     out = np.zeros((2, 3))
@@ -204,7 +205,7 @@ def _vectors(od: Any) -> Any:
     return True, out
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _macenko(px: Any, vectors: Any, most: Any, density: Any, seen: Any, out: Any) -> None:
     count = px.shape[1] * px.shape[2]
     od, amounts = np.empty((count, 3)), np.empty((2, count))
