@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -170,6 +171,8 @@ def _weights(a: argparse.Namespace) -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command in `words` (default: the command line) and return the exit code."""
+    # Where colorama is installed Numba would have it end every rank with escape codes: mpirun's ranks think that they are on a terminal.
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     try:
         a = parser().parse_args(words)
         code: int = a.process(a)

@@ -1,4 +1,4 @@
-"""The one way in which kernels are compiled, by Numba: without the interpreter's lock, and kept for the next process.
+"""How the kernels that see slides and patches are compiled, by Numba: without the interpreter's lock, and kept for the next process.
 
 Numba looks for a BLAS as soon as it loads a kernel, and finds it by importing scipy.linalg: 0.2 s for each rank at each start. No kernel here
 multiplies matrices (eigenvalues are LAPACK's, which is looked for where it is wanted), so Numba is told that there is none.

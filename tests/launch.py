@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
     "OMPI_MCA_btl_vader_single_copy_mechanism": "none",  # containers often forbid it
-    "OMPI_MCA_mpi_yield_when_idle": "1",  # more ranks than cores
 }
 
 

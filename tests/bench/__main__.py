@@ -19,7 +19,6 @@ from tests.untrained import save_untrained
 SLIDES = ROOT / "runs" / "bench"
 FAST = Path(tempfile.gettempdir())
 SIDE = 16_384
-RESET = "\x1b[0m"  # mpirun gives its ranks a terminal, on which Keras ends with one
 
 
 def slide(name: str, width: int, height: int, **how: object) -> Path:
@@ -42,13 +41,13 @@ def config(name: str, work: Path, infer: dict[str, object] | None = None, **extr
 def child(ranks: int, module: str, *words: object, pin: bool = True) -> list[str]:
     """Lines that a program of this package prints, on that many ranks, each on a core of its own (0: without mpirun)."""
     bind = ["--bind-to", "core"] if pin and ranks <= (os.cpu_count() or 1) else ["--bind-to", "none", "--oversubscribe"]
-    env = {k: v for k, v in {**os.environ, **ENVIRONMENT}.items() if k != "OMPI_MCA_mpi_yield_when_idle"}  # as a user's environment is
+    env = {**os.environ, **ENVIRONMENT, "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING": "1"}  # as `mpicamnet` itself sets it
     launch = ["mpirun", *bind, "-n", str(ranks)] if ranks else []
     done = subprocess.run([*launch, sys.executable, "-m", f"tests.bench.{module}", *map(str, words)], cwd=ROOT, env=env,
                           capture_output=True, text=True, timeout=3000)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
-    return [line for line in done.stdout.replace(RESET, "").splitlines() if line]
+    return done.stdout.splitlines()
 
 
 def bench_extract(work: Path) -> None:
