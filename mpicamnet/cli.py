@@ -178,17 +178,22 @@ def main(words: Sequence[str] | None = None) -> int:
         code: int = a.process(a)
         return code
     except UserError as e:
-        # Before MPI: under mpirun every rank comes here with the same words, and one of them says it.
+        # Before MPI every rank comes here with the same words: one says them.
         if _first_rank():
             print(f"mpicamnet: error: {e}", file=sys.stderr, flush=True)
-        else:
-            # A launcher ends all ranks when the first leaves: let that be the one that says why, and all leave with the same code.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(2)
+        _leave_together()
         return e.code
 
 
-def _first_rank() -> bool:
-    import os
+def _leave_together() -> None:
+    """Give the other ranks time to come here too, so that all leave with the same code: a launcher ends all when the first leaves, and srun then
+    passes on the code of those that it ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if not _first_rank():
+        time.sleep(3)  # the first to leave is the one that said why
+    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "OMPI_COMM_WORLD_RANK" not in os.environ:
+        time.sleep(1)
 
+
+def _first_rank() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"))

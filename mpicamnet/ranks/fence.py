@@ -12,10 +12,11 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 
+import numpy as np
 from mpi4py import MPI
 
 from ..errors import FAULT, UserError, file_system_error
-from .communicators import Comm
+from .communicators import Comm, sleep_until
 
 
 class RankFault(Exception):
@@ -47,9 +48,10 @@ def as_error(error: Exception, where: object, rank: int) -> Exception:
 
 def agree(comm: Comm, error: Exception | None) -> None:
     """Raise on all ranks the error of the lowest rank that has one; collective over `comm`."""
-    first = comm.allreduce(comm.size if error is None else comm.rank, op=MPI.MIN)
+    said, first = np.array(comm.size if error is None else comm.rank), np.zeros((), np.int64)
+    sleep_until([comm.Iallreduce(said, first, MPI.MIN)])  # one rank may have work to do in a fence, and need the core of those that wait
     if first < comm.size:
-        raise comm.bcast(error, root=first)
+        raise comm.bcast(error, root=int(first))
 
 
 def exit_code(error: Exception) -> int:
