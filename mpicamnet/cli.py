@@ -191,7 +191,7 @@ def _leave_together() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if not _first_rank():
         time.sleep(3)  # the first to leave is the one that said why
-    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "OMPI_COMM_WORLD_RANK" not in os.environ:
+    elif "SLURM_PROCID" in os.environ and "OMPI_COMM_WORLD_RANK" not in os.environ:  # by srun
         time.sleep(1)
 
 

@@ -48,7 +48,7 @@ def as_error(error: Exception, where: object, rank: int) -> Exception:
 
 def agree(comm: Comm, error: Exception | None) -> None:
     """Raise on all ranks the error of the lowest rank that has one; collective over `comm`."""
-    said, first = np.array(comm.size if error is None else comm.rank), np.zeros((), np.int64)
+    said, first = np.array(comm.size if error is None else comm.rank, np.int64), np.zeros((), np.int64)
     sleep_until([comm.Iallreduce(said, first, MPI.MIN)])  # one rank may have work to do in a fence, and need the core of those that wait
     if first < comm.size:
         raise comm.bcast(error, root=int(first))

@@ -1,6 +1,7 @@
 """Fences, gathers and communicators on 1 to 4 ranks."""
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,18 @@ def test_what_one_rank_raises_inside_a_fence_all_raise(ranks: int) -> None:
     assert on_ranks(ranks, fenced, [ranks - 1], "user") == ["UserError: bad key: line 3: mend it"] * ranks
     assert on_ranks(ranks, fenced, [0, ranks - 1], "system") == ["UserError: permission denied: /x: choose a `work` that you may write to"] * ranks
     assert all(text.startswith(f"RankFault: rank {ranks - 1}") and "KeyError: 'k'" in text for text in on_ranks(ranks, fenced, [ranks - 1], "fault"))
+
+
+def spent_in_a_fence(comms: Communicators) -> float:
+    begun = time.process_time()
+    with fence(comms.world):
+        if comms.world.rank == 0:
+            time.sleep(1)
+    return time.process_time() - begun
+
+
+def test_ranks_that_wait_in_a_fence_leave_their_core_to_others() -> None:
+    assert max(on_ranks(3, spent_in_a_fence)) < 0.5
 
 
 def gathered(comms: Communicators) -> Any:
