@@ -17,33 +17,58 @@ from ..compiled import compiled
 def without_small_pieces(mask: npt.NDArray[np.bool_], least: int) -> Any:
     """The mask (bool (h, w)) without its pieces, connected by edges or corners, of fewer than `least` px.
 
-    Union-find over px in reading order (Rosenfeld and Pfaltz 1966), the smallest px of a piece being its root.
+    Union-find over the runs of rows in reading order (He, Chao and Suzuki 2008), the first run of a piece being its root.
     """
     h, w = mask.shape
-    root = np.arange(h * w, dtype=np.int32)
-    area = np.zeros(h * w, np.int32)
+    row, begin, end = _runs(mask)
+    n = len(row)
+    root, area = np.arange(n), np.zeros(n, np.int64)
+    above = 0  # the first run of the row above that may still touch
+    for i in range(n):
+        while above < i and (row[above] < row[i] - 1 or (row[above] == row[i] - 1 and end[above] < begin[i])):
+            above += 1
+        k = above
+        while k < i and row[k] == row[i] - 1 and begin[k] <= end[i]:
+            a, b = _root(root, i), _root(root, k)
+            root[max(a, b)] = min(a, b)
+            k += 1
+    for i in range(n):  # a root comes before all of its piece
+        root[i] = root[root[i]]
+        area[root[i]] += end[i] - begin[i]
+    out = np.zeros((h, w), np.bool_)
+    for i in range(n):
+        if area[root[i]] >= least:
+            out[row[i], begin[i]:end[i]] = True
+    return out
+
+
+@compiled
+def _runs(mask: npt.NDArray[np.bool_]) -> Any:
+    """The runs of True in reading order: row, first column, column after the last; int64 (n,) each."""
+    h, w = mask.shape
+    n = 0
     for y in range(h):
         for x in range(w):
+            n += mask[y, x] and not (x > 0 and mask[y, x - 1])
+    row, begin, end = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    i = 0
+    for y in range(h):
+        x = 0
+        while x < w:
             if not mask[y, x]:
+                x += 1
                 continue
-            here = y * w + x
-            for dy, dx in ((0, -1), (-1, -1), (-1, 0), (-1, 1)):
-                v, u = y + dy, x + dx
-                if v < 0 or u < 0 or u >= w or not mask[v, u]:
-                    continue
-                a, b = here, v * w + u
-                while root[a] != a:
-                    root[a] = root[root[a]]
-                    a = root[a]
-                while root[b] != b:
-                    root[b] = root[root[b]]
-                    b = root[b]
-                root[max(a, b)] = min(a, b)
-    for i in range(h * w):  # a root comes before all of its piece
+            row[i], begin[i] = y, x
+            while x < w and mask[y, x]:
+                x += 1
+            end[i] = x
+            i += 1
+    return row, begin, end
+
+
+@compiled
+def _root(root: Any, i: int) -> Any:
+    while root[i] != i:
         root[i] = root[root[i]]
-        if mask[i // w, i % w]:
-            area[root[i]] += 1
-    out = np.zeros((h, w), np.bool_)
-    for i in range(h * w):
-        out[i // w, i % w] = mask[i // w, i % w] and area[root[i]] >= least
-    return out
+        i = root[i]
+    return i

@@ -68,7 +68,9 @@ def tissue_fractions(mask: Mask, downsample: float, x: npt.NDArray[np.integer], 
     Exact for a mask of square px: bilinear interpolation of the summed-area table (Crow 1984). Outside the mask there is no tissue.
     """
     table = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int64)
-    np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1, out=table[1:, 1:])
+    table[1:, 1:] = mask
+    for axis in (0, 1):  # in place: three times as fast as sums of bool
+        np.cumsum(table, axis=axis, out=table)
     x0, y0 = np.asarray(x) / downsample, np.asarray(y) / downsample
     step = side / downsample
     left, right = (_split(v, mask.shape[1]) for v in (x0, x0 + step))
@@ -145,8 +147,8 @@ def _look(px: Pixels, tissue: Tissue) -> tuple[npt.NDArray[np.uint8], Mask, Mask
 
 
 def _saturation(high: npt.NDArray[np.uint8], low: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """HSV saturation, 0 to 255, rounded: looked up, as dividing is ten times slower."""
-    saturation: npt.NDArray[np.uint8] = _SATURATION[high, high - low]
+    """HSV saturation, 0 to 255, rounded: looked up at one flat index, as dividing is ten times slower, and an index of two arrays four times."""
+    saturation: npt.NDArray[np.uint8] = _SATURATION.take((high.astype(np.uint16) << 8) | (high - low))
     return saturation
 
 
