@@ -16,7 +16,7 @@ from .errors import DONE, UserError
 from .examples import EXAMPLES as OF_COMMANDS
 
 EXAMPLES = """examples:
-  mpicamnet plan configs/camelyon17.yaml          what a run would do: tiles, rows, bytes, memory
+  mpicamnet plan configs/camelyon17.yaml          what a run would do: rows, time, bytes, memory
   mpirun -n 2 mpicamnet run configs/demo.yaml     every stage, on two ranks; a second call does only what is missing
   srun mpicamnet run camelyon17.yaml              the same on a cluster, on as many ranks as the job has
   mpicamnet train c.yaml --set train.epochs=20    one stage, with a key changed
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     stage.set_defaults(process=_copy)
     verify = _with_config(commands.add_parser("verify", help="do the files in `work` still hold what was written? computes every digest anew"))
     verify.set_defaults(process=_verify)
-    plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: slides, tiles, rows, bytes, memory"))
+    plan = _with_config(commands.add_parser("plan", help="what a run would do, without MPI: work, time, bytes and memory by stage, and what is wrong with it"))
     plan.add_argument("--ranks", type=int, default=1, metavar="N", help="for this many ranks [1]")
     plan.set_defaults(process=_plan)
     out = _with_config(commands.add_parser("export", help="write patches.h5 as the original program (PROCESS_L1) would have"))
@@ -137,7 +137,7 @@ def _verify(a: argparse.Namespace) -> int:
 
 
 def _plan(a: argparse.Namespace) -> int:
-    from .plan import print_plan
+    from .plan.command import print_plan
 
     return print_plan(a.config, a.set, a.ranks)
 

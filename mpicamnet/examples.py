@@ -48,7 +48,8 @@ It shows what is there; what is not made yet it says.""",
   mpirun -n 2 mpicamnet verify configs/demo.yaml""",
     "plan": """\
   mpicamnet plan configs/demo.yaml
-  mpicamnet plan configs/camelyon17_dense.yaml --ranks 4800     before it is queued""",
+  mpicamnet plan configs/camelyon17_dense.yaml --ranks 4800     before it is queued
+  mpicamnet plan c.yaml --ranks 8 --set train.batch=128         would it fit? memory, space and time with a key changed""",
     "export": """\
   mpicamnet export configs/demo.yaml --to old.h5            places in px of level 5, as its last versions wrote them
   mpicamnet export configs/demo.yaml --to old.h5 --level 7  as its first ones""",

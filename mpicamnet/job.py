@@ -13,6 +13,7 @@ from .errors import SlideError
 from .ranks import Clock, Communicators, Log, Signals, fence
 from .ranks.clock import append_timing
 from .slides import SlideRecord
+from .timings import likeness
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Job:
             self.log.say(f"  imbalance {seconds['max'] / seconds['mean']:.2f} (slowest rank over mean, {work})")
         with fence(self.comms.world, self.work):
             if self.comms.world.rank == 0:
-                append_timing(self.work / "timing.jsonl", stage, rows, commit())
+                append_timing(self.work / "timing.jsonl", stage, rows, likeness(stage, self.config), commit())
 
 
 @functools.cache

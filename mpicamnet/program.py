@@ -19,6 +19,7 @@ from . import staging
 from .errors import DONE, FAULT, SLIDES_FAILED, UserError, file_system_error
 from .job import Job
 from .patches.shard import folder_of
+from .plan.brief import brief
 from .ranks import Clock, Communicators, Log, Signals, fence, finish, start
 from .ranks.fence import RankFault, exit_code
 from .ranks.log import Volume
@@ -85,12 +86,15 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
         if world.rank == 0:
             _refuse_two_numbers_of_threads(stages, config)
     _held, log = _enter(comms, work, volume)
-    failed, staged = 0, False
+    failed, staged, begun_one = 0, False, False
     for stage in (s for s in STAGES if s.name in stages):
         now = _state(comms, stage, config, slides_digest)
         if now.done and stage.name != forced:
             log.say(f"{stage.name}: done before, {now.why}")
             continue
+        if not begun_one and len(stages) > 1:
+            _say_plan(comms, log, config, records, stages[stages.index(stage.name):])
+        begun_one = True
         log.say(f"{stage.name}: {stage.does}, on {world.size} rank{'s' * (world.size > 1)}" + (f" ({now.why})" if now.why else ""))
         signals.stop_here(world)
         job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
@@ -107,6 +111,14 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
             if world.rank == 0:
                 _say_outputs(log, work)
     return SLIDES_FAILED if failed else DONE
+
+
+def _say_plan(comms: Communicators, log: Log, config: cfg.Config, records: list[SlideRecord], stages: list[str]) -> None:
+    """What lies ahead from the first stage that is not done; collective."""
+    with fence(comms.world, config.work):
+        if comms.world.rank == 0:
+            for line in brief(config, records, stages, comms.world.size):
+                log.say(line)
 
 
 def _say_outputs(log: Log, work: Path) -> None:

@@ -37,6 +37,7 @@ def run(job: Job) -> None:
         plans, problems = make_plans(job, job.config.extract.stride or job.config.data.patch)
         job.signals.stop_here(job.comms.world)
         mark, store = _open_store(job, plans, problems)
+        _say_most(job, plans)
         task = Extraction(job, store)
         reused = mark.total
         try:
@@ -68,6 +69,7 @@ def make_plans(job: Job, stride: int) -> tuple[dict[int, SlidePlan], dict[int, S
                     mine[i] = plan_slide(job.records[i], i, job.config, stride)
                 except SlideError as e:
                     mine[i] = e
+        job.clock.count("plan", sum(int(p.windows.sum()) for p in mine.values() if isinstance(p, SlidePlan)))
         every = sorted((i, p) for part in world.allgather(mine) for i, p in part.items())
     plans = {i: p for i, p in every if isinstance(p, SlidePlan)}
     problems = {i: p for i, p in every if isinstance(p, SlideError)}
@@ -117,6 +119,13 @@ def _most_rows(job: Job, plans: dict[int, SlidePlan]) -> int:
     if job.config.extract.sampling == "dense":
         return int(_dense_units(job, plans).weights.sum())
     return sum(min(job.config.extract.per_class, p.places) * (2 if p.annotated else 1) for p in plans.values())
+
+
+def _say_most(job: Job, plans: dict[int, SlidePlan]) -> None:
+    """Before the first block: how many rows there can be, and where px are kept as they are, how large the file."""
+    extract, rows = job.config.extract, _most_rows(job, plans)
+    most = f", {in_bytes(rows * job.config.data.patch**2 * 3)}" if extract.storage == "pixels" else ""
+    job.log.say(f"  {sum(int(p.windows.sum()) for p in plans.values()):,} windows on tissue; at most {rows:,} rows{most}")
 
 
 def slide_columns(job: Job, plans: dict[int, SlidePlan], problems: dict[int, SlideError]) -> dict[str, npt.NDArray[Any]]:

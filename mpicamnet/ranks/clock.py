@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -35,20 +36,24 @@ class Clock:
         self.bytes[name] += size
 
     def table(self, comm: Comm, names: list[str]) -> list[dict[str, Any]]:
-        """One row per phase, the same on every rank; collective over `comm`, with the same `names` everywhere."""
+        """One row per phase, the same on every rank; collective over `comm`, with the same `names` everywhere.
+
+        `memory` is the most that any rank has held since the program began, bytes.
+        """
         mine = np.array([[self.seconds[n], self.items[n], self.bytes[n]] for n in names], np.float64)
-        every = np.array(comm.allgather(mine))  # (ranks, phases, 3)
+        told = comm.allgather((mine, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10))
+        every, memory = np.array([table for table, _ in told]), max(held for _, held in told)  # (ranks, phases, 3)
         return [
             {"phase": n, "ranks": comm.size,
              "seconds": {"min": round(float(t.min()), 6), "mean": round(float(t.mean()), 6), "max": round(float(t.max()), 6)},
-             "items": int(every[:, i, 1].sum()), "bytes": int(every[:, i, 2].sum())}
+             "items": int(every[:, i, 1].sum()), "bytes": int(every[:, i, 2].sum()), "memory": memory}
             for i, n in enumerate(names) for t in [every[:, i, 0]]
         ]
 
 
-def append_timing(path: Path, stage: str, rows: list[dict[str, Any]], commit: str) -> None:
-    """Add a stage's rows to timing.jsonl; by one rank."""
+def append_timing(path: Path, stage: str, rows: list[dict[str, Any]], like: str, commit: str) -> None:
+    """Add a stage's rows to timing.jsonl; by one rank. `like`: what its speed depends on besides the amount of work, in words."""
     now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     with path.open("a", encoding="utf-8") as f:
         for row in rows:
-            f.write(json.dumps({"stage": stage, **row, "commit": commit, "time": now}) + "\n")
+            f.write(json.dumps({"stage": stage, **row, "like": like, "commit": commit, "time": now}) + "\n")

@@ -10,13 +10,14 @@ from typing import Any
 
 import jinja2
 
+from ..timings import StageTime
 from ..train import Card as Network
 from ..words import duration
 from . import words
 from .card import Card
 from .montage import ORDER, Tile
 from .picture import Picture
-from .source import SlideTable, StageTime
+from .source import SlideTable
 
 SCHEMA = "mpicamnet.report/1"
 

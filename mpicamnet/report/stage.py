@@ -11,12 +11,13 @@ from pathlib import Path
 from .. import config as cfg
 from ..job import Job
 from ..ranks import fence
+from ..timings import read_timings
 from ..train import read_card
 from .card import Card, draw_card
 from .montage import montage_tiles
 from .page import Found, page
 from .picture import Picture, drawing
-from .source import read_csv, read_json, read_places, read_slides, read_timings, software_of
+from .source import read_csv, read_json, read_places, read_slides, software_of
 
 PHASES = ["read", "draw", "cards", "page", "stage"]
 # Bytes before base64 adds a third: 50 slides stay below 15 MB. With more slides each gets less.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..timings import StageTime
 from ..words import duration, size
-from .source import StageTime
 
 LEVEL_MEASURES = {
     "tile": {"roc_auc": "ROC AUC", "pr_auc": "average precision", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity",

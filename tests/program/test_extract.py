@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,6 +17,8 @@ import openslide
 import pytest
 import xxhash
 
+from mpicamnet import config as cfg
+from mpicamnet.plan.command import make_plan
 from tests.launch import begin, end, good, mpicamnet, ranks_of
 from tests.program.conftest import Configure
 
@@ -195,8 +199,6 @@ def test_alone_is_one_rank(configure: Configure) -> None:
 
 
 def test_timing_has_a_line_per_phase(configure: Configure) -> None:
-    import json
-
     c = configure()
     good("extract", c, ranks=2)
     lines = [json.loads(line) for line in (c.with_suffix("") / "timing.jsonl").read_text().splitlines()]
@@ -216,14 +218,21 @@ def test_help_and_plan_start_no_mpi_and_load_no_tensorflow(configure: Configure)
             assert not loaded & {"h5py", "numpy"}, words
 
 
-def test_plan_tells_what_extract_then_makes(configure: Configure) -> None:
-    c = configure()
-    said = good("plan", c)
+@pytest.mark.parametrize("extract", [{}, {"storage": "jpeg"}, {"sampling": "random", "per_class": 60}], ids=str)
+def test_plan_tells_within_a_fifth_what_extract_then_makes(configure: Configure, extract: dict[str, Any]) -> None:
+    c = configure(extract=extract)
+    planned = make_plan(cfg.load(c), 1)
     good("extract", c)
     with h5py.File(made(c)) as f:
         rows = len(f["slide"])
-    promised = int(next(line for line in said.splitlines() if "windows on tissue" in line).split()[-1].replace(",", ""))
-    assert rows <= promised <= 1.2 * rows
+    assert planned.work.rows == pytest.approx(rows, rel=0.2) and rows <= planned.work.most
+    assert planned.stages[0].size == pytest.approx(made(c).stat().st_size, rel=0.2)
+    lines = [json.loads(line) for line in (c.with_suffix("") / "timing.jsonl").read_text().splitlines()]
+    assert planned.stages[0].memory == pytest.approx(lines[0]["memory"], rel=0.3)
+    said = good("plan", c)
+    assert f"at most {planned.work.most:,}" in said
+    assert next(line for line in said.splitlines() if line.startswith("extract")).endswith("done")
+    assert "training would refuse" in said  # this config has no split
 
 
 def test_unknown_words_on_the_command_line_are_one_line(configure: Configure) -> None:

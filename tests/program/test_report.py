@@ -31,6 +31,7 @@ def test_the_page_is_the_same_on_one_and_on_two_ranks_and_is_made_once(configure
     config = configure("c", **SMALL)
     out = good("run", config, "--only", "extract", "--only", "report", ranks=2)
     two = page(config)
+    assert out.startswith("plan: extract, report; 3 slides, ") and "plan:" not in good("run", config, "--only", "extract", "--only", "report")
     assert re.search(r"made, in .*:\n  patches\.h5 +[\d.]+ MB\n  report\.html +[\d.]+ [kM]B\n", out)
     assert "done before" in good("report", config)
     good("run", config, "--only", "report", "--force", "report")

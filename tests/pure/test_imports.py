@@ -9,7 +9,7 @@ import pytest
 HOME = Path(__file__).parents[2] / "mpicamnet"
 FLOORS = {  # a room may import rooms of lower numbers, and itself
     "errors": 0, "words": 0, "terminal": 0, "examples": 0, "compiled": 0,
-    "config": 1, "config_reference": 2, "ranks": 2, "slides": 2, "synth": 2, "job": 3, "made": 1,
+    "config": 1, "config_reference": 2, "ranks": 2, "slides": 2, "synth": 2, "timings": 2, "job": 3, "made": 1,
     "patches": 4, "staging": 4, "train": 5, "infer": 6,
     "evaluate": 4, "explain": 7, "stages": 7, "verify": 8, "report": 8, "plan": 8, "program": 9, "doctor": 9, "completion": 9, "cli": 10, "__main__": 11,
 }

@@ -17,10 +17,11 @@ from mpicamnet.report.card import Card, draw_card
 from mpicamnet.report.montage import Tile
 from mpicamnet.report.page import Found, page
 from mpicamnet.report.picture import drawing, photograph
-from mpicamnet.report.source import SlideTable, StageTime
+from mpicamnet.report.source import SlideTable
 from mpicamnet.report.stage import CARD, CARDS, FIGURE_SIDE, FIGURES, PANEL, PANEL_SIDE, PANELS
 from mpicamnet.slides import SlideRecord
 from mpicamnet.synth import draw_cohort
+from mpicamnet.timings import StageTime
 
 SECTIONS = ["summary", "cohort", "measures", "confusion", "calibration", "montage", "slides", "training", "attributions", "concepts", "timing", "environment"]
 SAID = {"config": {"work": "</script><b>"}, "config_digest": "d1"}

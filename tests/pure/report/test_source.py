@@ -4,8 +4,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mpicamnet.report.source import read_timings
 from mpicamnet.report.words import measure, number, time_rows
+from mpicamnet.timings import read_timings
 
 
 def line(stage: str, phase: str, seconds: list[float], time: str, ranks: int = 2) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mpicamnet.config import Train
+from mpicamnet.plan import costs
 from mpicamnet.train import NETWORKS, Card, load_model
 from mpicamnet.train.auxiliary import whole_loss
 from mpicamnet.train.engine import start_tensorflow
@@ -43,6 +44,7 @@ def test_a_network_has_its_published_size_and_feed_and_comes_back_from_its_file_
     if name in WITH_1000_CLASSES:
         channels = model.get_layer("mean").output.shape[-1]
         assert model.count_params() == WITH_1000_CLASSES[name] - 999 * (channels + 1)
+    assert model.count_params() == costs.NETWORKS[name].parameters  # what `mpicamnet plan` reckons with
     backbone = network.backbone(model)
     assert {layer.name for layer in model.layers} - {layer.name for layer in backbone} <= set(HEAD)
     assert len(model.get_layer("mean").input.shape) == 4  # CAM: the last maps, their mean, one dense unit
