@@ -49,10 +49,15 @@ def extract(work: Work, config: Config, ranks: int) -> Estimate:
                     "plan", work.windows)
 
 
+def training_ranks(config: Config, ranks: int) -> int:
+    """How many of all ranks train, where there are no GPUs."""
+    return min(ranks, config.train.ranks or ranks)
+
+
 def train(work: Work, config: Config, ranks: int) -> Estimate:
     """By rows that are looked at. An epoch in which only the head learns costs what looking costs, and so does validation."""
     keys, side = config.train, config.data.patch
-    network, ranks = costs.of(keys.model), keys.ranks or ranks
+    network, ranks = costs.of(keys.model), training_ranks(config, ranks)
     together = keys.batch * ranks
     rows = work.train // together * together
     frozen = min(keys.freeze, keys.epochs)
@@ -119,9 +124,11 @@ def by_last(now: Estimate, last: StageTime | None, config: Config, ranks: int) -
     """The estimate with the seconds and the memory of the last time, where that was like today: what is done again is scaled by items and ranks."""
     if last is None or not last.like or last.like != likeness(now.stage, config):
         return now
-    ranks = config.train.ranks or ranks if now.stage == "train" else ranks
+    before = last.ranks  # of the program; those that train may be fewer
+    if now.stage == "train":
+        before, ranks = training_ranks(config, before), training_ranks(config, ranks)
     start = min(now.start, 0.9 * last.seconds)
     then = last.items(now.phase)
     more = now.items / then if then and now.items else 1.0
-    seconds = start + (last.seconds - start) * more * last.ranks / ranks
+    seconds = start + (last.seconds - start) * more * before / ranks
     return Estimate(now.stage, now.work, seconds, start, now.size, last.memory or now.memory, now.phase, now.items, True)

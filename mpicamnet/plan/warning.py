@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..words import size
-from .estimate import Estimate
+from .estimate import Estimate, training_ranks
 from .work import Work
 
 SPARE = 1.1  # free space that a run should find, over what it writes
@@ -41,7 +41,7 @@ def no_memory(todo: Sequence[Estimate], ranks: int, cores: int, memory: float) -
 
 
 def batch_too_large(work: Work, config: Config, ranks: int) -> str:
-    ranks = config.train.ranks or ranks
+    ranks = training_ranks(config, ranks)
     together = config.train.batch * ranks
     if work.train == 0 or together <= work.train:
         return ""

@@ -73,6 +73,8 @@ def test_the_last_time_counts_where_it_was_like_today_and_is_scaled_by_work_and_
     last = StageTime("train", 2, 100.0, "", "", [{"phase": "step", "items": 500}], likeness("train", c), 12)
     found = by_last(now, last, c, 4)
     assert (found.seconds, found.memory, found.timed) == (10 + 90 * 2 / 2, 12, True)  # twice the rows on twice the ranks, after 10 s of start
+    two = config(tmp_path, train={"ranks": 2})
+    assert by_last(now, dataclasses.replace(last, ranks=8), two, 4).seconds == 10 + 90 * 2  # two train, then and now
     assert by_last(now, None, c, 4) == now
     assert by_last(now, last, config(tmp_path, train={"model": "resnet50"}), 4) == now
     assert by_last(now, dataclasses.replace(last, like=""), c, 4) == now  # a line of an older version
