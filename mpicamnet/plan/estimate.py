@@ -1,6 +1,7 @@
 """What each stage takes: seconds, bytes and memory, as functions of the work, the config and the number of ranks."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..config import Config
@@ -45,7 +46,9 @@ def extract(work: Work, config: Config, ranks: int) -> Estimate:
     seconds = costs.EXTRACT_START + (work.slides * costs.SLIDE_SECONDS + px / costs.PX_PER_SECOND) / ranks
     held = unit_rows(side) * side * side * 3
     buffers = min(2, ranks) * max(held, keys.buffer * MIB) if keys.storage == "pixels" else held
-    return Estimate("extract", words, seconds, costs.EXTRACT_START, work.rows * work.row + costs.PATCHES_HEAD, costs.PYTHON + buffers + keys.cache * MIB,
+    chunk = keys.chunk * MIB  # the last is as large as the others
+    size = math.ceil(work.rows * work.px / chunk) * chunk + work.rows * costs.COLUMNS + costs.PATCHES_HEAD
+    return Estimate("extract", words, seconds, costs.EXTRACT_START, size, costs.PYTHON + buffers + keys.cache * MIB,
                     "plan", work.windows)
 
 

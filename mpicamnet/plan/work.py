@@ -18,7 +18,7 @@ from .look import Look, look
 
 @dataclass(frozen=True)
 class Work:
-    """Of all slides: `windows` on tissue, `pieces` that ranks can share, rows at `most` and about (`rows`), of `row` bytes each.
+    """Of all slides: `windows` on tissue, `pieces` that ranks can share, rows at `most` and about (`rows`), of `px` bytes each beside their columns.
 
     `train`, `val`: rows that train and validate, about. Of the slides that are tested: how many (`tested`), about how many `tiles`, `raster` px of
     their heatmaps, patches that get a panel (`explained`) and whose concepts are `measured`. `refusal`: why training would not begin, or empty.
@@ -29,7 +29,7 @@ class Work:
     pieces: int
     most: int
     rows: int
-    row: float
+    px: float
     passing: float
     train: int
     val: int
@@ -39,9 +39,6 @@ class Work:
     explained: int
     measured: int
     refusal: str = ""
-
-
-COLUMNS = 53  # bytes of a row beside its px: place, slide, label, fractions, digest
 
 
 def work_of(plans: list[SlidePlan], records: list[SlideRecord], config: Config) -> Work:
@@ -64,7 +61,7 @@ def work_of(plans: list[SlidePlan], records: list[SlideRecord], config: Config) 
     explained = len(explain.patches) if explain.patches is not None else sum(each * (4 if p.annotated else 2) for p in known)
     measured = sum(min(explain.concepts.patches, round(n)) for p, n in zip(tested, tiles, strict=True) if p in known) if "rcv" in explain.methods else 0
     px = {"pixels": patch * patch * 3.0, "jpeg": seen.jpeg, "coords": 0.0}[extract.storage]
-    return Work(len(plans), windows, len(units) if dense else most, most, round(rows), px + COLUMNS, seen.passing, of_train, of_val, len(tested),
+    return Work(len(plans), windows, len(units) if dense else most, most, round(rows), px, seen.passing, of_train, of_val, len(tested),
                 round(sum(tiles)), sum(_raster(p, config) for p in tested), explained, measured, refusal)
 
 

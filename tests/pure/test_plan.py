@@ -26,7 +26,7 @@ from tests.pure.slides.drawn import write
 
 # 10 patches/s train, 100 are looked at; 5 and 2 s until the first step; 1 GB and 1 MB a patch, 500 MB and 0.1 MB; a million parameters
 PLAIN = Network(10, 100, 5, 2, 1e9, 1e6, 5e8, 1e5, 1_000_000)
-WORK = Work(slides=4, windows=10_000, pieces=50, most=10_000, rows=9_000, row=27_701.0, passing=0.9, train=1000, val=200, tested=0, tiles=3000, raster=0,
+WORK = Work(slides=4, windows=10_000, pieces=50, most=10_000, rows=9_000, px=27_648.0, passing=0.9, train=1000, val=200, tested=0, tiles=3000, raster=0,
             explained=0, measured=0)
 
 
@@ -62,7 +62,7 @@ def test_training_takes_whole_steps_of_all_ranks_and_an_epoch_of_the_head_alone_
 def test_patches_are_as_large_as_their_px_and_inference_looks_as_often_as_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "of", lambda model: PLAIN)
     found = extract(WORK, config(tmp_path), 2)
-    assert found.size == pytest.approx(9000 * (96 * 96 * 3 + 53), rel=0.01)
+    assert found.size == pytest.approx(60 * 2**22 + 9000 * 53, rel=0.01)  # 9,000 rows of 96 x 96 x 3 bytes are 59.3 chunks of 4 MiB
     once, eight = infer(WORK, config(tmp_path), 3), infer(WORK, config(tmp_path, infer={"tta": "d4"}), 3)
     assert once.seconds == pytest.approx(2 + 3000 / 100 / 3) and eight.seconds == pytest.approx(2 + 8 * 3000 / 100 / 3)
 
