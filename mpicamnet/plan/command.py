@@ -15,7 +15,7 @@ from ..timings import read_timings
 from ..train import first_weights
 from ..words import duration, size
 from . import costs, warning
-from .estimate import Estimate, by_last, estimates
+from .estimate import Estimate, by_last, estimates, in_one_process
 from .work import Work, work_of
 
 TENSORFLOW = ("train", "infer", "explain")
@@ -73,8 +73,9 @@ def make_plan(config: cfg.Config, ranks: int) -> Plan:
     done = _done(config, records)
     first = next((e.stage for e in stages if e.stage in TENSORFLOW and e.stage not in done), None)
     stages = [dataclasses.replace(e, seconds=e.seconds + costs.IMPORTS) if e.stage == first and not e.timed else e for e in stages]
+    todo = in_one_process([e for e in stages if e.stage not in done])
+    stages = [next((t for t in todo if t.stage == e.stage), e) for e in stages]
     free = warning.free_space(Path(config.work))
-    todo = [e for e in stages if e.stage not in done]
     node = os.cpu_count() or 1, float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     said = [warning.too_many_ranks(work, ranks), warning.no_space(sum(e.size for e in todo), free, config.work), warning.no_memory(todo, ranks, *node)]
     if "train" not in done:

@@ -1,7 +1,7 @@
 """What things cost a core of an ordinary machine (AMD EPYC of 2021, one thread a rank): used where `work` has no times of its own.
 
 Networks: `python -m tests.bench.networks`, batches of 32 of 96 px, a process alone on its core. All else: the run of
-configs/pcam_slides.yaml on two such cores, and `make bench`.
+configs/pcam_slides.yaml and of the demo on two such cores, and `make bench`.
 """
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ LOADED = 0.8  # of that speed is left where each core has a rank, which also rea
 IMPORTS = 3.0  # seconds, once in a process: TensorFlow and Keras
 
 FILE_TILE = 512  # px: what most slides are cut into
-EXTRACT_START, SLIDE_SECONDS = 2.0, 0.1  # seconds: compiled code is loaded; a slide of 3,500 px is opened and its mask is made
+EXTRACT_START, SLIDE_SECONDS = 0.5, 0.1  # seconds: compiled code is loaded; a slide of 3,500 px is opened and its mask is made
 PX_PER_SECOND = 150e6  # read, filtered and written (README: 157 to 209 Mpx/s)
 COLUMNS, PATCHES_HEAD = 53, 1e6  # bytes of a row beside its px: place, slide, label, shares, digest; of patches.h5 beside its rows
 PYTHON = 150 * MB  # of a rank with NumPy, HDF5 and MPI
 
 TRAIN_FILES = 0.1 * MB  # curves, history
 
-TILE, SLIDE_FILES = 28.0, 1.0 * MB  # bytes in predictions.h5; picture, TIFF and outlines of a slide
+TILE, SLIDE_FILES = 28.0, 1.2 * MB  # bytes in predictions.h5; picture, TIFF and outlines of a slide
 SLIDE_DRAWN, RASTER_PX, RASTER_BYTES = 0.7, 2e-7, 0.15  # seconds of a slide, and of a px of its heatmap; bytes of a px
 
 EVALUATE_START, REPLICATE, REPLICATE_TILE = 0.6, 0.5e-3, 1e-7  # seconds: figures; a resampling, and of each tile in it

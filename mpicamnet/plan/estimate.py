@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..config import Config
 from ..infer.network import TURNS
@@ -17,7 +17,7 @@ MIB = 1 << 20
 @dataclass(frozen=True)
 class Estimate:
     """`work` in words; `seconds`, of which `start` do not shrink with ranks; `size` bytes that it leaves; `memory` bytes of a rank; `items` as
-    the stage's `phase` counts them in timing.jsonl; `timed`: the seconds come from there."""
+    the stage's `phase` counts them in timing.jsonl; `timed`: the seconds come from there. `left`: bytes that the process does not give back after it."""
 
     stage: str
     work: str
@@ -28,6 +28,7 @@ class Estimate:
     phase: str
     items: int
     timed: bool = False
+    left: float = 0.0
 
 
 def estimates(work: Work, config: Config, ranks: int) -> list[Estimate]:
@@ -42,14 +43,15 @@ def extract(work: Work, config: Config, ranks: int) -> Estimate:
     if keys.sampling == "dense":
         px, words = work.windows * side**2, f"{work.windows:,} windows"
     else:
-        px, words = round(2 * work.rows / max(work.passing, 0.01) * (side + costs.FILE_TILE) ** 2), f"{work.slides:,} slides, {keys.per_class:,} of a class"
+        around = round(work.rows / max(work.passing, 0.01) * (side + costs.FILE_TILE) ** 2)
+        px, words = 2 * min(around, work.tissue), f"{work.slides:,} slides, {keys.per_class:,} of a class"
     seconds = costs.EXTRACT_START + (work.slides * costs.SLIDE_SECONDS + px / costs.PX_PER_SECOND) / ranks
     held = unit_rows(side) * side * side * 3
     buffers = min(2, ranks) * max(held, keys.buffer * MIB) if keys.storage == "pixels" else held
     chunk = keys.chunk * MIB  # the last is as large as the others
     size = math.ceil(work.rows * work.px / chunk) * chunk + work.rows * costs.COLUMNS + costs.PATCHES_HEAD
-    return Estimate("extract", words, seconds, costs.EXTRACT_START, size, costs.PYTHON + buffers + keys.cache * MIB,
-                    "plan", work.windows)
+    left = buffers + keys.cache * MIB
+    return Estimate("extract", words, seconds, costs.EXTRACT_START, size, costs.PYTHON + left, "plan", work.windows, left=left)
 
 
 def training_ranks(config: Config, ranks: int) -> int:
@@ -73,7 +75,8 @@ def train(work: Work, config: Config, ranks: int) -> Estimate:
     pool = 2 * keys.run * keys.pool / ranks * side * side * 3
     memory = network.train_held + network.train_patch * area * max(1, keys.batch // keys.accumulate) + pool + copies + keys.fusion_mb * MIB
     size = 4.0 * network.parameters + copies + costs.TRAIN_FILES
-    return Estimate("train", f"{rows:,} rows x {keys.epochs} epochs", start + core / ranks, start, size, memory, "step", rows * keys.epochs)
+    return Estimate("train", f"{rows:,} rows x {keys.epochs} epochs", start + core / ranks, start, size, memory, "step", rows * keys.epochs,
+                    left=network.train_held - network.forward_held)
 
 
 def infer(work: Work, config: Config, ranks: int) -> Estimate:
@@ -134,4 +137,15 @@ def by_last(now: Estimate, last: StageTime | None, config: Config, ranks: int) -
     then = last.items(now.phase)
     more = now.items / then if then and now.items else 1.0
     seconds = start + (last.seconds - start) * more * before / ranks
-    return Estimate(now.stage, now.work, seconds, start, now.size, last.memory or now.memory, now.phase, now.items, True)
+    return Estimate(now.stage, now.work, seconds, start, now.size, last.memory or now.memory, now.phase, now.items, True, now.left)
+
+
+def in_one_process(todo: list[Estimate]) -> list[Estimate]:
+    """Stages that one `run` does, one after the other: their memory is the most since it began, as timing.jsonl has it."""
+    found: list[Estimate] = []
+    carried, most = 0.0, 0.0
+    for e in todo:
+        most = max(most, e.memory if e.timed else e.memory + carried)
+        carried += e.left
+        found.append(replace(e, memory=most))
+    return found

@@ -18,7 +18,8 @@ from .look import Look, look
 
 @dataclass(frozen=True)
 class Work:
-    """Of all slides: `windows` on tissue, `pieces` that ranks can share, rows at `most` and about (`rows`), of `px` bytes each beside their columns.
+    """Of all slides: `windows` on tissue, px of `tissue`, `pieces` that ranks can share, rows at `most` and about (`rows`), of `px` bytes each beside
+    their columns; `passing`: share of windows that do.
 
     `train`, `val`: rows that train and validate, about. Of the slides that are tested: how many (`tested`), about how many `tiles`, `raster` px of
     their heatmaps, patches that get a panel (`explained`) and whose concepts are `measured`. `refusal`: why training would not begin, or empty.
@@ -26,6 +27,7 @@ class Work:
 
     slides: int
     windows: int
+    tissue: int
     pieces: int
     most: int
     rows: int
@@ -61,7 +63,8 @@ def work_of(plans: list[SlidePlan], records: list[SlideRecord], config: Config) 
     explained = len(explain.patches) if explain.patches is not None else sum(each * (4 if p.annotated else 2) for p in known)
     measured = sum(min(explain.concepts.patches, round(n)) for p, n in zip(tested, tiles, strict=True) if p in known) if "rcv" in explain.methods else 0
     px = {"pixels": patch * patch * 3.0, "jpeg": seen.jpeg, "coords": 0.0}[extract.storage]
-    return Work(len(plans), windows, len(units) if dense else most, most, round(rows), px, seen.passing, of_train, of_val, len(tested),
+    tissue = round(sum(p.places * (p.mask_downsample / p.grid.downsample) ** 2 for p in plans))
+    return Work(len(plans), windows, tissue, len(units) if dense else most, most, round(rows), px, seen.passing, of_train, of_val, len(tested),
                 round(sum(tiles)), sum(_raster(p, config) for p in tested), explained, measured, refusal)
 
 

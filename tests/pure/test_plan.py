@@ -15,7 +15,7 @@ from mpicamnet.plan import costs, warning
 from mpicamnet.plan.brief import brief
 from mpicamnet.plan.command import make_plan
 from mpicamnet.plan.costs import Network
-from mpicamnet.plan.estimate import Estimate, by_last, extract, infer, train
+from mpicamnet.plan.estimate import Estimate, by_last, extract, in_one_process, infer, train
 from mpicamnet.plan.look import passes
 from mpicamnet.plan.work import Work
 from mpicamnet.slides import catalogue
@@ -26,8 +26,8 @@ from tests.pure.slides.drawn import write
 
 # 10 patches/s train, 100 are looked at; 5 and 2 s until the first step; 1 GB and 1 MB a patch, 500 MB and 0.1 MB; a million parameters
 PLAIN = Network(10, 100, 5, 2, 1e9, 1e6, 5e8, 1e5, 1_000_000)
-WORK = Work(slides=4, windows=10_000, pieces=50, most=10_000, rows=9_000, px=27_648.0, passing=0.9, train=1000, val=200, tested=0, tiles=3000, raster=0,
-            explained=0, measured=0)
+WORK = Work(slides=4, windows=10_000, tissue=10**9, pieces=50, most=10_000, rows=9_000, px=27_648.0, passing=0.9, train=1000, val=200, tested=0,
+            tiles=3000, raster=0, explained=0, measured=0)
 
 
 def config(tmp_path: Path, **sections: Any) -> Config:
@@ -78,6 +78,14 @@ def test_the_last_time_counts_where_it_was_like_today_and_is_scaled_by_work_and_
     assert by_last(now, None, c, 4) == now
     assert by_last(now, last, config(tmp_path, train={"model": "resnet50"}), 4) == now
     assert by_last(now, dataclasses.replace(last, like=""), c, 4) == now  # a line of an older version
+
+
+def test_memory_of_a_run_does_not_fall_and_what_a_stage_keeps_stands_under_the_next() -> None:
+    stages = [Estimate(name, "", 1, 0, 0, memory, "", 0, left=left) for name, memory, left in (("extract", 300, 150), ("train", 1000, 50), ("infer", 900, 0))]
+    assert [e.memory for e in in_one_process(stages)] == [300, 1150, 1150]
+    assert [e.memory for e in in_one_process(stages[2:])] == [900]
+    timed = dataclasses.replace(stages[1], timed=True)  # was measured in a run: what stood under it is in it
+    assert [e.memory for e in in_one_process([stages[0], timed, stages[2]])] == [300, 1000, 1100]
 
 
 def test_a_plan_warns_of_what_a_run_would_stumble_over_and_says_how_to_mend_it(tmp_path: Path) -> None:
