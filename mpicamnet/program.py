@@ -85,7 +85,7 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
     with fence(world, work):
         if world.rank == 0:
             _refuse_two_numbers_of_threads(stages, config)
-    _held, log = _enter(comms, work, volume)
+    _held, log = _enter(comms, work, volume, config.log_every)
     failed, staged, begun_one = 0, False, False
     for stage in (s for s in STAGES if s.name in stages):
         now = _state(comms, stage, config, slides_digest)
@@ -99,11 +99,13 @@ def _stages(comms: Communicators, stages: list[str], config_path: Path, override
         signals.stop_here(world)
         job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
         if config.data.stage is not None and not staged and _reads_slides(stage, config):
-            staged, records = True, staging.run(job)
-            job.write_timing("staging", staging.PHASES)
+            with log.showing("staging", lambda: signals.caught != 0):
+                staged, records = True, staging.run(job)
+                job.write_timing("staging", staging.PHASES)
             job = dataclasses.replace(job, clock=Clock(), records=records)
         begun = time.monotonic()
-        importlib.import_module(stage.module).run(job)
+        with log.showing(stage.name, lambda: signals.caught != 0):
+            importlib.import_module(stage.module).run(job)
         failed += len(job.failed)
         log.say(f"{stage.name}: {stage.output} in {duration(time.monotonic() - begun)}")
     if len(stages) > 1:
@@ -158,26 +160,27 @@ def _merge(comms: Communicators, config_path: Path, overrides: list[str], volume
     config, records, slides_digest = _prepare(comms, config_path, overrides)
     shard, work, extract = cfg.shard_of(config), Path(config.work), BY_NAME["extract"]
     config = dataclasses.replace(config, extract=dataclasses.replace(config.extract, shard=None))  # what is made is the whole
-    _held, log = _enter(comms, work, volume)
+    _held, log = _enter(comms, work, volume, config.log_every)
     now = _state(comms, extract, config, slides_digest)
     if now.done:
         log.say(f"merge: done before, {now.why}")
         return DONE
     begun = time.monotonic()
     job = Job(config, comms, log, Clock(), signals, records, now.digest, work)
-    merging.run(job, shard[1] if shard is not None else None)
+    with log.showing("merge", lambda: signals.caught != 0):
+        merging.run(job, shard[1] if shard is not None else None)
     log.say(f"merge: {extract.output} in {duration(time.monotonic() - begun)}")
     return SLIDES_FAILED if job.failed else DONE
 
 
-def _enter(comms: Communicators, work: Path, volume: Volume) -> tuple[TextIO | None, Log]:
+def _enter(comms: Communicators, work: Path, volume: Volume, every: float) -> tuple[TextIO | None, Log]:
     """The lock on `work`, which holds as long as the file is kept (on rank 0), and the log; collective."""
     held: TextIO | None = None
     with fence(comms.world, work):
         if comms.world.rank == 0:
             work.mkdir(parents=True, exist_ok=True)
             held = _locked(work)
-        log = Log(comms.world.rank, volume, work / "run.log")
+        log = Log(comms.world.rank, volume, work / "run.log", every)
     return held, log
 
 

@@ -230,6 +230,7 @@ class Explain:
 class Config:
     work: str = key("folder that everything this run makes goes to", path=True)
     seed: int = key("of everything that is drawn", 2020, low=0)
+    log_every: float = key("seconds between two lines that say how far a stage is; on a terminal that is always in sight", 10.0, above=0)
     data: Data = key("slides", Data())
     tissue: Tissue = key("where tissue is", Tissue())
     label: Label = key("from tumour polygons to labels", Label())

@@ -96,7 +96,7 @@ def _measure(job: Job, plan: Plan, layers: tuple[str, ...], look: Probe, picture
                 kept.keep(concept_parts(job.work), k, part)
                 job.clock.count("measure", len(places), px.nbytes)
         job.signals.stop_here(world)
-        progress.update((first + world.size) * PART)
+        progress.update(min(first + world.size, len(todo)) * PART)
     errors: dict[int, SlideError] = {}
     for told in world.allgather(pictures.errors):
         errors.update(told)

@@ -25,7 +25,7 @@ from ..patches.rows import Reader
 from ..patches.stage import NO_TISSUE, make_plans, slide_columns
 from ..patches.store import left_behind, partial_path, write_error
 from ..patches.units import Units, units_of
-from ..ranks import Comm, Progress, Rounds, agree, fence, reach_of, wait_asleep
+from ..ranks import Comm, Progress, Rounds, Standing, agree, fence, reach_of, slowest, wait_asleep
 from ..ranks.fence import RankFault
 from ..slides import SlideRecord
 from ..train import Card, is_given, load_model, normalised, parts_of, read_card
@@ -210,9 +210,13 @@ def _predict(job: Job, comm: Comm, store: Store, plans: Plans, units: Units, mod
     rounds: Rounds[Outcome] = Rounds(comm, units.weights, most, clock, job.signals)
     filler = Filler(config.extract, config.data.reader)
     reader = Reader(_as_pixels(config), plans, _candidates(plans, config), filler)
+
+    def tell(now: Standing) -> None:
+        progress.update(int(reach[now.blocks]), units.at(now.blocks, job.records), slowest(now.busy))
+
     with ahead(read(reader, units, rounds.shares(mark.blocks), card.patch, clock), AHEAD) as rows:
         task = Prediction(comm, store, network, rows, clock)
-        tiles, _ = rounds.run(task, mark.blocks, np.array([mark.rows, 0]), lambda blocks: progress.update(int(reach[blocks]))).tolist()
+        tiles, _ = rounds.run(task, mark.blocks, np.array([mark.rows, 0]), tell).tolist()
     filler.close()
     return Mark(0, len(units), len(units), tiles, 0)
 
@@ -222,7 +226,7 @@ def _draw(job: Job, comm: Comm, store: Store, plans: Plans, mark: Mark) -> None:
     task = Drawing(comm, store, list(plans.values()), job.config, maps_in_the_making(job.work / "infer" / "predictions.h5"), mark, job.clock)
     progress = Progress(job.log, "heatmaps", len(plans), done=mark.slides)
     rounds: Rounds[Errors] = Rounds(comm, np.ones(len(plans), np.int64), 1, job.clock, job.signals)
-    rounds.run(task, mark.slides, np.zeros(1, np.int64), progress.update)
+    rounds.run(task, mark.slides, np.zeros(1, np.int64), lambda now: progress.update(now.blocks, slowest(now.busy)))
 
 
 def _as_pixels(config: Config) -> Config:

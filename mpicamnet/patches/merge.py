@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .. import config as cfg
 from ..errors import SlideError, UserError
 from ..job import Job, software
-from ..ranks import Progress, Rounds, Share, agree, fence, reach_of, wait_asleep
+from ..ranks import Progress, Rounds, Share, Standing, agree, fence, reach_of, slowest, wait_asleep
 from ..ranks.fence import RankFault
 from ..words import size as in_bytes
 from .schema import COLUMNS, SCHEMA, Rows
@@ -119,7 +119,12 @@ class Copying:
         reach = reach_of(weights)
         progress = Progress(self._job.log, "rows", int(reach[-1]), done=mark.rows)
         rounds: Rounds[Rows] = Rounds(self._job.comms.world, weights, self._most, self._job.clock, self._job.signals)
-        rows, size = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes]), lambda pieces: progress.update(int(reach[pieces]))).tolist()
+
+        def tell(now: Standing) -> None:
+            k = self._pieces[min(now.blocks, len(self._pieces) - 1)][0]
+            progress.update(int(reach[now.blocks]), f"share {k + 1:,} of {len(self._parts):,}", slowest(now.busy))
+
+        rows, size = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes]), tell).tolist()
         return Mark(0, len(self._pieces), len(self._pieces), rows, size)
 
     def work(self, share: Share) -> Rows:

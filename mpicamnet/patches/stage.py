@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .. import config as cfg
 from ..errors import SlideError, UserError
 from ..job import Job, software
-from ..ranks import Progress, Rounds, Share, agree, contiguous_shares, fence, reach_of, wait_asleep
+from ..ranks import Progress, Rounds, Share, Standing, agree, contiguous_shares, fence, reach_of, slowest, wait_asleep
 from ..ranks.fence import RankFault
 from ..words import size as in_bytes
 from .fill import Filler
@@ -178,7 +178,11 @@ class Extraction:
         # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones.
         most = min(self.most, max(int(units.weights.max(initial=1)), int(reach[-1]) // (LEAST_ROUNDS * world.size)))
         rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
-        rows, size, _ = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes, 0]), lambda blocks: progress.update(int(reach[blocks]))).tolist()
+
+        def tell(now: Standing) -> None:
+            progress.update(int(reach[now.blocks]), f"{now.sums[0]:,} rows kept", units.at(now.blocks, self.job.records), slowest(now.busy))
+
+        rows, size, _ = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes, 0]), tell).tolist()
         self.job.clock.seconds["decode"] = self.filler.decode_seconds
         return self._at(len(units), rows, size)
 
@@ -269,10 +273,12 @@ def _random(task: Extraction, plans: dict[int, SlidePlan], mark: Mark) -> Mark:
     while mark.slides < len(task.job.records):
         task.job.signals.stop_here(world)
         group = _next_group(mark.slides, len(task.job.records), 2 * config.extract.per_class, task.most * world.size)
+        progress.update(mark.slides, f"{mark.rows:,} rows kept", f"choosing patches of slides {group.start + 1:,} to {group.stop:,}")
         with task.job.clock.phase("select"):
             chosen = _choose(task, {i: plans[i] for i in group if i in plans})
         units, candidates = units_at(plans, chosen, config.data.patch)
         reader = Reader(config, plans, candidates, task.filler, chosen=True)
+        progress.update(mark.slides)  # the patches say the rest
         mark = task.extract(units, reader, mark, Progress(task.job.log, "patches", int(units.weights.sum())))
         mark = task.mark(Mark(group.stop, 0, mark.total, mark.rows, mark.bytes))
         progress.update(mark.slides)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..slides import SlideRecord
 from .plan import Candidates, SlidePlan
 
 UNIT_BYTES = 48 << 20  # px of the candidates that are worked on at a time; no setting: a rerun must count the same units
@@ -27,6 +28,11 @@ class Units:
     @property
     def weights(self) -> npt.NDArray[np.int64]:
         return self.last - self.first
+
+    def at(self, unit: int, records: list[SlideRecord]) -> str:
+        """In words, the slide of the catalogue that `unit` lies on; after the end, the last one."""
+        i = int(self.slide[min(unit, len(self) - 1)])
+        return f"slide {i + 1:,} of {len(records):,} ({records[i].name})"
 
 
 def unit_rows(patch: int) -> int:

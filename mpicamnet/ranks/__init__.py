@@ -8,13 +8,14 @@ from .exchange import Exchange
 from .fence import agree, fence
 from .gather import allgather_list, gather_rows
 from .log import Log
-from .progress import Progress
-from .rounds import Rounds
+from .progress import Progress, slowest
+from .rounds import Rounds, Standing
 from .shares import Share, contiguous_shares, reach_of
 from .signals import Signals
 from .spread import among, node_leaders, spread
 
 __all__ = [
-    "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "abort", "abort_on_uncaught", "agree",
-    "allgather_list", "among", "contiguous_shares", "fence", "finish", "gather_rows", "node_leaders", "reach_of", "spread", "start", "wait_asleep",
+    "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "Standing", "abort", "abort_on_uncaught", "agree",
+    "allgather_list", "among", "contiguous_shares", "fence", "finish", "gather_rows", "node_leaders", "reach_of", "slowest", "spread", "start",
+    "wait_asleep",
 ]

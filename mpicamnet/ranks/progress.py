@@ -1,25 +1,34 @@
-"""How far a stage is: rank 0 says so at most every few seconds, from sums that ranks exchange anyway."""
+"""How far a stage is, from sums that ranks exchange anyway: on a terminal always in sight, elsewhere a line every few seconds."""
 from __future__ import annotations
 
 import time
 
-from ..words import duration
+import numpy as np
+import numpy.typing as npt
+
+from .display import Count
 from .log import Log
 
 
 class Progress:
     """`update` with what all ranks have done; a line goes out when enough time has passed."""
 
-    def __init__(self, log: Log, what: str, total: int, every: float = 10.0, done: int = 0):
-        self._log, self._what, self._total, self._every = log, what, total, every
-        self._begun = self._last = time.monotonic()
-        self._first = done
+    def __init__(self, log: Log, what: str, total: int, done: int = 0):
+        self._log, self._count, self._last = log, Count(what, total, done), time.monotonic()
+        if done < total:
+            log.follow(self._count)
 
-    def update(self, done: int) -> None:
-        now = time.monotonic()
-        if now - self._last < self._every or done >= self._total:
-            return
-        self._last = now
-        rate = (done - self._first) / (now - self._begun)
-        left = duration((self._total - done) / rate) if rate > 0 else "unknown"
-        self._log.say(f"  {done:,} of {self._total:,} {self._what}, {rate:,.0f}/s, {left} left")
+    def update(self, done: int, *facts: str, at: str = "") -> None:
+        """`at`: what the line begins with; `facts`: what a display shows besides."""
+        count, now = self._count, time.monotonic()
+        count.update(done, tuple(fact for fact in (at, *facts) if fact))
+        if now - self._last >= self._log.every and done < count.total:
+            self._last = now
+            self._log.progress(f"  {at}{': ' if at else ''}{done:,} of {count.total:,} {count.what}, {count.rate()}, {count.left()} left")
+
+
+def slowest(busy: npt.NDArray[np.int64]) -> str:
+    """Which rank has worked longest, in words; `busy` int64 (ranks,), in any unit of time. Empty where a rank is alone."""
+    if len(busy) == 1 or not busy.any():
+        return ""
+    return f"slowest rank {int(busy.argmax())} ({busy.max() / busy.mean():.2f} x the mean)"

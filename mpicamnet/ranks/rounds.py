@@ -8,6 +8,7 @@ at most two outcomes are in memory. A rank alone puts each outcome at once.
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -46,6 +47,15 @@ class Task(Protocol[T]):
         """All ranks have put all outcomes of the first `blocks` blocks; called on rank 0 alone, with the sum of their `sizes`."""
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far all ranks are: `blocks` are put, with these `sums` of `sizes`; `busy`: microseconds that each rank has worked, int64 (ranks,)."""
+
+    blocks: int
+    sums: npt.NDArray[np.int64]
+    busy: npt.NDArray[np.int64]
+
+
 @dataclass
 class _Walk(Generic[T]):
     """Where a walk stands on one rank."""
@@ -55,6 +65,7 @@ class _Walk(Generic[T]):
     to_mark: tuple[int, npt.NDArray[np.int64]] | None = None  # blocks that are put here, but perhaps not yet everywhere
     error: Exception | None = None  # what went wrong on this rank and the others do not know yet
     stop: bool = False
+    busy: float = 0.0  # seconds that this rank has worked
 
 
 class Rounds(Generic[T]):
@@ -68,7 +79,7 @@ class Rounds(Generic[T]):
         """What this rank will be handed, round after round, in a walk from block `start` on: known beforehand, so it can be read ahead."""
         return (shares[self._comm.rank] for shares in rounds_of(self._reach, start, self._comm.size, self._most))
 
-    def run(self, task: Task[T], start: int, begun: npt.NDArray[np.int64], progress: Callable[[int], None]) -> npt.NDArray[np.int64]:
+    def run(self, task: Task[T], start: int, begun: npt.NDArray[np.int64], progress: Callable[[Standing], None]) -> npt.NDArray[np.int64]:
         """Walk from block `start` on; `begun` is the sum of `sizes` over the blocks before it.
 
         Returns that sum over all blocks. Raises on all ranks what the first failing rank raised, or `stopped()`.
@@ -79,10 +90,12 @@ class Rounds(Generic[T]):
         for shares in rounds_of(self._reach, start, comm.size, self._most):
             outcome: T | None = None
             if walk.error is None:
+                since = time.perf_counter()
                 outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
+                walk.busy += time.perf_counter() - since
             at = shares[-1].stop
             self._settle(task, walk, progress)
-            said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome))
+            said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome), own=round(1e6 * walk.busy))
             walk.pending = (said, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
                 self._settle(task, walk, progress)
@@ -97,7 +110,7 @@ class Rounds(Generic[T]):
             raise stopped()
         return walk.before
 
-    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[int], None]) -> None:
+    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[Standing], None]) -> None:
         """Hear what the others said of the pending round, and put this rank's outcome where it belongs."""
         if walk.pending is None:
             return
@@ -117,7 +130,7 @@ class Rounds(Generic[T]):
             walk.error = walk.error or problem
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
-        progress(end)
+        progress(Standing(end, walk.before, heard.own))
 
     def _attempt(self, act: Callable[[], R]) -> tuple[R | None, Exception | None]:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from .. import ranks
 from ..errors import STOPPED, UserError
 from ..job import Job
 from ..ranks import agree, fence
@@ -43,12 +44,13 @@ def fit(job: Job, learner: Learner, feed: Feed, order: Order, val_rows: npt.NDAr
     done, best = _begin(job, learner)
     forward = forward_pass(learner.model)
     first = done.epoch
+    shown = ranks.Progress(job.log, "patches", train.epochs * pace.epoch, first * pace.epoch + done.rows)
     for epoch in range(first, train.epochs):
         if checkpoint.out_of_patience(done.history, train.patience):
             break
         if epoch in (first, train.freeze):  # a graph for each: to make one takes as long as some steps
             step_together = train_step(learner, frozen=epoch < train.freeze)
-        begun = time.monotonic() - done.seconds
+        begun, so_far = time.monotonic() - done.seconds, f"epoch {epoch + 1} of {train.epochs}"
         start, loss_sum = done.rows // pace.together, done.loss_sum
         order = with_hard_rows(job, comm, forward, feed, order, epoch, begun=done.rows > 0)
         with ahead(feed.epoch(order, pace, epoch, comm.rank, start)) as batches:
@@ -64,16 +66,18 @@ def fit(job: Job, learner: Learner, feed: Feed, order: Order, val_rows: npt.NDAr
                     agree(comm, _not_finite(heard, batch, feed.table, f"epoch {epoch + 1}, step {step}, rank {comm.rank}"))
                 loss_sum += heard.loss
                 clock.count("step", len(batch.rows), batch.px.nbytes)
+                shown.update(epoch * pace.epoch + (step + 1) * pace.together, at=f"{so_far}, loss {loss_sum / (step + 1):.4f}")
                 if heard.stop:
                     done = Progress(epoch, (step + 1) * pace.together, loss_sum, time.monotonic() - begun, done.history)
                     _save(job, learner, done, best)
                     raise stopped()
+        shown.update((epoch + 1) * pace.epoch, at=f"{so_far}, loss {loss_sum / pace.steps:.4f}, validation")
         try:
             with clock.phase("validate"):
                 verdict = validate(comm, job.signals, forward, feed, val_rows)
         except UserError as e:  # on all ranks alike
             if e.code == STOPPED:
-                done = Progress(epoch, pace.steps * pace.together, loss_sum, time.monotonic() - begun, done.history)
+                done = Progress(epoch, pace.epoch, loss_sum, time.monotonic() - begun, done.history)
                 _save(job, learner, done, best)
             raise
         row: Row | None = None
@@ -139,6 +143,6 @@ def _save(job: Job, learner: Learner, done: Progress, best: Arrays) -> None:
 
 
 def _say(job: Job, row: Row, pace: Pace) -> None:
-    rate = pace.steps * pace.together / max(row.seconds, 1e-9)
+    rate = pace.epoch / max(row.seconds, 1e-9)
     job.log.say(f"  epoch {row.epoch} of {job.config.train.epochs}: loss {row.loss:.4f}; validation loss {row.val_loss:.4f}, "
                 f"AUC {row.val_auc:.4f}, accuracy {row.val_accuracy:.3f}; {duration(row.seconds)}, {rate:,.0f} patches/s")

@@ -37,6 +37,11 @@ class Pace:
         """Steps in an epoch; the same on all ranks, since it depends on nothing else."""
         return self.rows // self.together
 
+    @property
+    def epoch(self) -> int:
+        """Rows that all ranks take in an epoch."""
+        return self.steps * self.together
+
     def part(self, step: int, rank: int) -> slice:
         """The places of one rank in one step of an epoch's order; ranks in turn give a contiguous run of the order."""
         first = step * self.together + rank * self.batch

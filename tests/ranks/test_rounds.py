@@ -49,7 +49,7 @@ def walk(comms: Communicators, most: int, start: int, begun: int, fail_in: str =
     rounds: Rounds[list[int]] = Rounds(comms.world, np.array(WEIGHTS, np.int64), most, Clock(), Signals())
     error = ""
     try:
-        total = rounds.run(task, start, np.array([begun]), lambda blocks: None).tolist()
+        total = rounds.run(task, start, np.array([begun]), lambda now: None).tolist()
     except Exception as e:
         error, total = f"{type(e).__name__} {getattr(e, 'code', '')}: {e}", []
     agree(comms.world, None)  # nobody is still waiting elsewhere
