@@ -10,7 +10,7 @@ import pytest
 from mpicamnet import config as cfg
 from mpicamnet.config import Config, Data, Train
 from mpicamnet.errors import UserError
-from mpicamnet.stages import BY_NAME, state
+from mpicamnet.stages import BY_NAME, STAGES, state
 
 
 def train_digest(work: Path, **train: Any) -> str:
@@ -34,3 +34,10 @@ def test_a_network_knows_the_bytes_that_it_started_from_and_not_where_the_publis
     weights.unlink()
     with pytest.raises(UserError, match="no such file of weights"):
         train_digest(tmp_path, weights=str(weights))
+
+
+def test_how_often_progress_is_told_makes_no_stage_stale() -> None:
+    often, seldom = (Config("w", data=Data(root="r"), log_every=seconds) for seconds in (1.0, 600.0))
+    assert cfg.as_yaml(often) != cfg.as_yaml(seldom)
+    for stage in STAGES:
+        assert cfg.digest(often, stage.keys) == cfg.digest(seldom, stage.keys)

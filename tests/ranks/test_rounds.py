@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mpicamnet.errors import STOPPED, UserError
-from mpicamnet.ranks import Clock, Communicators, Rounds, Share, Signals, agree
+from mpicamnet.ranks import Clock, Communicators, Rounds, Share, Signals, Standing, agree
 from tests.launch import on_ranks
 
 WEIGHTS = [3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 1, 1]
@@ -101,3 +102,29 @@ def test_a_signal_to_one_rank_stops_all_and_what_was_done_is_marked(ranks: int) 
     blocks, rows = outcomes[0]["marks"][-1]
     assert 2 < blocks < len(WEIGHTS)
     assert put_together(outcomes) == EXPECTED[:rows]
+
+
+class Tired(Odd):
+    """Sleeps 20 ms over each share on one rank, and 2 ms on the others."""
+
+    def work(self, share: Share) -> list[int]:
+        time.sleep(0.02 if self.failing else 0.002)
+        return super().work(share)
+
+
+def told(comms: Communicators, tired: int) -> list[Any]:
+    heard: list[Standing] = []
+    rounds: Rounds[list[int]] = Rounds(comms.world, np.array(WEIGHTS, np.int64), 6, Clock(), Signals())
+    rounds.run(Tired("", tired, comms.world.rank), 0, np.array([0]), heard.append)
+    return [[now.blocks, now.sums.tolist(), now.busy.tolist()] for now in heard]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_after_each_round_all_ranks_know_how_far_they_are_and_how_long_each_has_worked(ranks: int) -> None:
+    every = on_ranks(ranks, told, ranks - 1)
+    assert all(one == every[0] for one in every)
+    for number, (blocks, sums, busy) in enumerate(every[0], 1):
+        assert sums == [sum(w // 2 for w in WEIGHTS[:blocks])]  # odd numbers below each weight
+        assert len(busy) == ranks and busy.index(max(busy)) == ranks - 1
+        assert busy[-1] >= 20_000 * number  # microseconds, of all rounds so far
+    assert every[0][-1][0] == len(WEIGHTS)
