@@ -212,7 +212,7 @@ def _predict(job: Job, comm: Comm, store: Store, plans: Plans, units: Units, mod
     reader = Reader(_as_pixels(config), plans, _candidates(plans, config), filler)
 
     def tell(now: Standing) -> None:
-        progress.update(int(reach[now.blocks]), units.at(now.blocks, job.records), slowest(now.busy))
+        progress.update(int(reach[now.blocks]), units.at(now.blocks, job.records), slowest(now))
 
     with ahead(read(reader, units, rounds.shares(mark.blocks), card.patch, clock), AHEAD) as rows:
         task = Prediction(comm, store, network, rows, clock)
@@ -226,7 +226,7 @@ def _draw(job: Job, comm: Comm, store: Store, plans: Plans, mark: Mark) -> None:
     task = Drawing(comm, store, list(plans.values()), job.config, maps_in_the_making(job.work / "infer" / "predictions.h5"), mark, job.clock)
     progress = Progress(job.log, "heatmaps", len(plans), done=mark.slides)
     rounds: Rounds[Errors] = Rounds(comm, np.ones(len(plans), np.int64), 1, job.clock, job.signals)
-    rounds.run(task, mark.slides, np.zeros(1, np.int64), lambda now: progress.update(now.blocks, slowest(now.busy)))
+    rounds.run(task, mark.slides, np.zeros(1, np.int64), lambda now: progress.update(now.blocks, slowest(now)))
 
 
 def _as_pixels(config: Config) -> Config:

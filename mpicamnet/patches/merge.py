@@ -122,7 +122,7 @@ class Copying:
 
         def tell(now: Standing) -> None:
             k = self._pieces[min(now.blocks, len(self._pieces) - 1)][0]
-            progress.update(int(reach[now.blocks]), f"share {k + 1:,} of {len(self._parts):,}", slowest(now.busy))
+            progress.update(int(reach[now.blocks]), f"share {k + 1:,} of {len(self._parts):,}", slowest(now))
 
         rows, size = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes]), tell).tolist()
         return Mark(0, len(self._pieces), len(self._pieces), rows, size)

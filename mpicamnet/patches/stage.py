@@ -180,7 +180,7 @@ class Extraction:
         rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
 
         def tell(now: Standing) -> None:
-            progress.update(int(reach[now.blocks]), f"{now.sums[0]:,} rows kept", units.at(now.blocks, self.job.records), slowest(now.busy))
+            progress.update(int(reach[now.blocks]), f"{now.sums[0]:,} rows kept", units.at(now.blocks, self.job.records), slowest(now))
 
         rows, size, _ = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes, 0]), tell).tolist()
         self.job.clock.seconds["decode"] = self.filler.decode_seconds

@@ -13,28 +13,32 @@ from mpi4py import MPI
 
 from .communicators import Comm, sleep_until
 
+_RANKS = 1 << 20  # places for ranks beside a number of 43 bits
+
 
 @dataclass(frozen=True)
 class Heard:
-    """`before`: sums over the lower ranks; `total`: sums over all ranks; both int64 (k,). `own`: each rank's own number, int64 (ranks,)."""
+    """`before`: sums over the lower ranks; `total`: sums over all ranks; both int64 (k,). `most`: the largest of what ranks gave as `own`, of rank `by`."""
 
     before: npt.NDArray[np.int64]
     total: npt.NDArray[np.int64]
-    own: npt.NDArray[np.int64]
+    most: int
+    by: int
 
 
 class Exchange:
-    """One exchange under way of `numbers`, and of a number `own` that is not summed; collective over `comm`."""
+    """One exchange under way of `numbers`, and of a number `own` (below 2**43) of which the largest is told; collective over `comm`."""
 
     def __init__(self, comm: Comm, *numbers: int, own: int = 0):
-        self._said = np.zeros(len(numbers) + comm.size, np.int64)  # own numbers too travel in the sum, each at its rank's place
-        self._said[:len(numbers)] = numbers
-        self._said[len(numbers) + comm.rank] = own
+        self._said = np.array(numbers, np.int64)
+        self._before = np.zeros_like(self._said)  # Exscan leaves rank 0's buffer as it is: zeros
         self._total = np.zeros_like(self._said)
-        self._before = np.zeros(len(numbers), np.int64)  # Exscan leaves rank 0's buffer as it is: zeros
-        self._requests = [comm.Iexscan(self._said[:len(numbers)], self._before, MPI.SUM), comm.Iallreduce(self._said, self._total, MPI.SUM)]
+        self._own = np.array(own * _RANKS + comm.rank, np.int64)  # one number, as 8,000 nodes have too many ranks for a list of all
+        self._most = np.zeros_like(self._own)
+        self._requests = [comm.Iexscan(self._said, self._before, MPI.SUM), comm.Iallreduce(self._said, self._total, MPI.SUM),
+                          comm.Iallreduce(self._own, self._most, MPI.MAX)]
 
     def wait(self) -> Heard:
         """What the others said; sleeps until the last has spoken."""
         sleep_until(self._requests)
-        return Heard(self._before, *np.split(self._total, [len(self._before)]))
+        return Heard(self._before, self._total, *divmod(int(self._most), _RANKS))

@@ -3,11 +3,9 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-import numpy.typing as npt
-
 from .display import Count
 from .log import Log
+from .rounds import Standing
 
 
 class Progress:
@@ -27,8 +25,6 @@ class Progress:
             self._log.progress(f"  {at}{': ' if at else ''}{done:,} of {count.total:,} {count.what}, {count.rate()}, {count.left()} left")
 
 
-def slowest(busy: npt.NDArray[np.int64]) -> str:
-    """Which rank has worked longest, in words; `busy` int64 (ranks,), in any unit of time. Empty where a rank is alone."""
-    if len(busy) == 1 or not busy.any():
-        return ""
-    return f"slowest rank {int(busy.argmax())} ({busy.max() / busy.mean():.2f} x the mean)"
+def slowest(now: Standing) -> str:
+    """Which rank has worked longest, in words; empty where none has worked longer than the others."""
+    return f"slowest rank {now.slowest} ({now.over:.2f} x the mean)" if now.over > 1 else ""

@@ -25,7 +25,7 @@ from .signals import Signals, stopped
 
 T = TypeVar("T")
 R = TypeVar("R")
-FAILED, STOP, SIZES = 0, 1, 2  # places in what ranks tell each other
+FAILED, STOP, BUSY, SIZES = 0, 1, 2, 3  # places in what ranks tell each other
 
 
 class Task(Protocol[T]):
@@ -49,11 +49,12 @@ class Task(Protocol[T]):
 
 @dataclass(frozen=True)
 class Standing:
-    """How far all ranks are: `blocks` are put, with these `sums` of `sizes`; `busy`: microseconds that each rank has worked, int64 (ranks,)."""
+    """How far all ranks are: `blocks` are put, with these `sums` of `sizes`; rank `slowest` has worked longest, `over` times the mean (1: a rank alone)."""
 
     blocks: int
     sums: npt.NDArray[np.int64]
-    busy: npt.NDArray[np.int64]
+    slowest: int
+    over: float
 
 
 @dataclass
@@ -95,7 +96,8 @@ class Rounds(Generic[T]):
                 walk.busy += time.perf_counter() - since
             at = shares[-1].stop
             self._settle(task, walk, progress)
-            said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome), own=round(1e6 * walk.busy))
+            busy = round(1e6 * walk.busy)
+            said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), busy, *task.sizes(outcome), own=busy)
             walk.pending = (said, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
                 self._settle(task, walk, progress)
@@ -130,7 +132,7 @@ class Rounds(Generic[T]):
             walk.error = walk.error or problem
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
-        progress(Standing(end, walk.before, heard.own))
+        progress(Standing(end, walk.before, heard.by, heard.most * self._comm.size / max(1, int(heard.total[BUSY]))))
 
     def _attempt(self, act: Callable[[], R]) -> tuple[R | None, Exception | None]:
         try:

@@ -12,7 +12,7 @@ from typing import TextIO
 import numpy as np
 import pytest
 
-from mpicamnet.ranks import Log, Progress, log, slowest
+from mpicamnet.ranks import Log, Progress, Standing, log, slowest
 from mpicamnet.ranks.display import Count, Display, display
 from mpicamnet.terminal import Terminal
 from tests.screen import Screen
@@ -183,8 +183,9 @@ def test_slow_work_is_counted_by_the_minute(now: list[float], done: int, seconds
 
 
 def test_the_slowest_rank_is_the_one_that_has_worked_longest() -> None:
-    assert slowest(np.array([2_000, 5_000, 1_000, 4_000])) == "slowest rank 1 (1.67 x the mean)"  # 5,000 over 3,000
-    assert slowest(np.array([7])) == slowest(np.zeros(3, np.int64)) == ""
+    none = np.zeros(0, np.int64)
+    assert slowest(Standing(3, none, 1, 5 / 3)) == "slowest rank 1 (1.67 x the mean)"
+    assert slowest(Standing(3, none, 0, 1.0)) == slowest(Standing(3, none, 2, 0.0)) == ""
 
 
 def test_a_terminal_that_obeys_no_codes_has_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
