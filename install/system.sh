@@ -2,7 +2,7 @@
 # System packages: MPI, parallel HDF5, compiler, make, CMake, Python headers.
 # As root on Debian/Ubuntu: installs what is missing. Otherwise: says exactly what is missing, and how to get it.
 # Prints nothing where all is there. Called by `make setup`, the Dockerfile and singularity.def.
-# `install/system.sh tests`: a small SLURM and shellcheck, which a part of the tests wants; without them it is skipped, so nothing here is an error.
+# `install/system.sh tests`: a small SLURM, a browser and shellcheck, which a part of the tests wants; without them it is skipped, so nothing here is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . install/find.sh
@@ -24,13 +24,18 @@ ssh openssh-client
 rsync rsync
 globus-gridftp-server globus-gridftp-server-progs
 globus-url-copy globus-gass-copy-progs
+chromium chromium
 LIST
   [ ${#wanted[@]} -gt 0 ] || exit 0
-  # shellcheck disable=SC2048,SC2086  # words are package names
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null ||
-    ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${wanted[*]}; } >/dev/null 2>&1; then
-    echo "some tests will be skipped: for them, install ${wanted[*]}"
+  lacking=("${wanted[@]}")
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq >/dev/null 2>&1; then
+    lacking=()
+    for packages in "${wanted[@]}"; do # each by itself: not every distribution has all of them
+      # shellcheck disable=SC2086  # words are package names
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null 2>&1 || lacking+=("$packages")
+    done
   fi
+  [ ${#lacking[@]} -eq 0 ] || echo "some tests will be skipped: for them, install ${lacking[*]}"
   exit 0
 fi
 
