@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mpicamnet.config import Extract
 from mpicamnet.errors import UserError
+from mpicamnet.patches.grid import block_side
 from mpicamnet.ranks.shares import contiguous_shares, reach_of
 
 from .machine import Machine
@@ -15,16 +17,15 @@ from .simulation import Costs, Work
 from .table import Row
 
 WINDOW_PX = 224
-BLOCK_PX = 4096
 
 
 def work_of(slides: int, side: int, bytes_in: float = 13_200.0) -> Work:
-    """Dense extraction of slides that are tissue all over: 224 px windows in blocks of 4,096 px (rounded to the stride), as the program cuts them.
+    """Dense extraction of slides that are tissue all over: 224 px windows in blocks as the program cuts them.
 
     `bytes_in`: a window's share of the slide's file; 2.11 bit per px is what real tissue takes at quality 85 (224 x 224 x 2.11 / 8).
     """
     along = side // WINDOW_PX if side >= WINDOW_PX else 0
-    per_block = max(1, round(BLOCK_PX / WINDOW_PX))
+    per_block = block_side(Extract().block, WINDOW_PX) // WINDOW_PX
     runs = np.diff(np.append(np.arange(0, along, per_block), along))
     return Work(np.tile(np.outer(runs, runs).ravel(), slides).astype(np.int64), slides, bytes_in, 3.0 * WINDOW_PX**2)
 
@@ -46,15 +47,17 @@ def calibrated(rows: Sequence[Row], here: Machine) -> tuple[Costs, Machine]:
     window = least("read") / windows
     two = [r for r in extract if r.ranks == 2 and here.cores > 1]
     contention = max(0.0, 2 * least("read", two) / windows / window - 1) if two else 0.0
-    rest = least("stage") - sum(least(p) for p in ("plan", "read", "wait", "write", "finish"))
-    costs = Costs(window=window, written_byte=0.0, plan=least("plan"), mark=max(0.0, rest) / 48, share=share_seconds(), start=0.0, finish=least("finish"),
-                  contention=contention)
+    marks = max(1, next(r.items for r in one if r.phase == "mark"))
+    once = least("stage") - sum(least(p) for p in ("plan", "read", "wait", "write", "mark", "sync"))  # laying out, finishing, and what has no phase
+    costs = Costs(window=window, written_byte=0.0, plan=least("plan"), mark=least("mark") / marks, share=share_seconds(), start=0.0,
+                  finish=max(0.0, once), contention=contention, synced_byte=least("sync") / written)
     return costs, dataclasses.replace(here, write_gb_s=written / least("write") / 1e9)
 
 
 def elsewhere(costs: Costs) -> Costs:
     """The same costs on a machine whose file system is another: there the bytes are queued for, and a core copies them at memory's speed."""
-    return dataclasses.replace(costs, written_byte=1 / 5e9, start=10.0)  # 5 GB/s: one core copying; 10 s: Python's imports, from a shared file system
+    # 5 GB/s: one core copying; 10 s: Python's imports, from a shared file system.
+    return dataclasses.replace(costs, written_byte=1 / 5e9, synced_byte=0.0, start=10.0)
 
 
 def share_seconds(ranks: int = 2000) -> float:

@@ -38,7 +38,8 @@ class Work:
 @dataclass(frozen=True)
 class Costs:
     """Seconds on a core of speed 1: of a window (read, decode, filter), of a written byte, of a slide's plan, of marking a round, of working out
-    one rank's share, of the start (imports), of the end. `contention`: how much longer a window takes per further core at work on the node."""
+    one rank's share, of the start (imports), of laying out and finishing the file; of a byte that is brought from memory to the disk at the end, by
+    all ranks together (`synced_byte`). `contention`: how much longer a window takes per further core at work on the node."""
 
     window: float
     written_byte: float
@@ -48,6 +49,7 @@ class Costs:
     start: float
     finish: float
     contention: float = 0.0
+    synced_byte: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ def simulate(work: Work, machine: Machine, costs: Costs, nodes: int, ranks_per_n
     if said is not None and size > 1:
         settle()
     end = float(clock.max()) + hop
+    synced = float(work.windows.sum()) * work.bytes_out * work.kept * costs.synced_byte
+    spent["file system, writing"] += synced
     spent["waiting for slower ranks (too few blocks, uneven shares)"] += end - float(clock.mean())
-    return Outcome(end + costs.finish * slower, rounds, size, spent)
+    return Outcome(end + synced + costs.finish * slower, rounds, size, spent)
 
 
 def _stored(arrivals: Floats, sizes: Floats, machine: Machine, bandwidth: float, per_node: int) -> Floats:

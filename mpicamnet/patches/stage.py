@@ -25,7 +25,7 @@ from .shard import own_slides, own_units
 from .store import Content, Mark, Store, content_of, finish, left_behind, room_for_metadata, write_error
 from .units import Units, unit_rows, units_at, units_of
 
-PHASES = ["plan", "select", "read", "decode", "wait", "write", "finish", "stage"]
+PHASES = ["plan", "lay", "select", "read", "decode", "wait", "write", "mark", "sync", "finish", "stage"]
 NO_TISSUE = "no tissue"
 LEAST_ROUNDS = 48
 
@@ -36,7 +36,8 @@ def run(job: Job) -> None:
     with job.clock.phase("stage"):
         plans, problems = make_plans(job, job.config.extract.stride or job.config.data.patch)
         job.signals.stop_here(job.comms.world)
-        mark, store = _open_store(job, plans, problems)
+        with job.clock.phase("lay"):
+            mark, store = _open_store(job, plans, problems)
         _say_most(job, plans)
         task = Extraction(job, store)
         reused = mark.total
@@ -46,7 +47,8 @@ def run(job: Job) -> None:
             task.filler.close()
             store.abandon()
             raise
-        task.close()
+        with job.clock.phase("sync"):
+            task.close()
         wait_asleep(job.comms.world)
         with job.clock.phase("finish"), fence(job.comms.world):
             if job.comms.world.rank == 0:

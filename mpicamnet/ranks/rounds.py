@@ -106,7 +106,7 @@ class Rounds(Generic[T]):
         self._settle(task, walk, progress)
         agree(comm, walk.error)  # from here on all have put everything
         if walk.to_mark is not None and comm.rank == 0:
-            walk.error = self._attempt(lambda: task.finished(*walk.to_mark))[1]  # type: ignore[misc]
+            walk.error = self._mark(task, *walk.to_mark)
         agree(comm, walk.error)
         if at < blocks:
             raise stopped()
@@ -124,8 +124,7 @@ class Rounds(Generic[T]):
             agree(self._comm, walk.error)
         walk.stop = bool(heard.total[STOP])
         if walk.to_mark is not None and self._comm.rank == 0 and walk.error is None:
-            # Who told of this round had put the one before.
-            walk.error = self._attempt(lambda: task.finished(*walk.to_mark))[1]  # type: ignore[misc]
+            walk.error = self._mark(task, *walk.to_mark)  # who told of this round had put the one before
         if outcome is not None:  # also where something went wrong here since: a collective write waits for every rank
             with self._clock.phase("write"):
                 problem = self._attempt(lambda: task.put(outcome, walk.before + heard.before[SIZES:], heard.total[SIZES:]))[1]
@@ -133,6 +132,11 @@ class Rounds(Generic[T]):
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
         progress(Standing(end, walk.before, heard.by, heard.most * self._comm.size / max(1, int(heard.total[BUSY]))))
+
+    def _mark(self, task: Task[T], blocks: int, before: npt.NDArray[np.int64]) -> Exception | None:
+        self._clock.count("mark", 1)
+        with self._clock.phase("mark"):
+            return self._attempt(lambda: task.finished(blocks, before))[1]
 
     def _attempt(self, act: Callable[[], R]) -> tuple[R | None, Exception | None]:
         try:

@@ -71,7 +71,8 @@ def centers_table(evaluation: Mapping[str, Any]) -> Table | None:
         return None
     names = LEVEL_MEASURES["tile"]
     return Table("Tile level, by centre", ("centre", "tiles", "tumour", *names.values()),
-                 [[center, number(t.get("n")), number(t.get("positives")), *(measure(t.get(m)).replace(", ", ",\u00a0") for m in names)] for center, t in by_center.items()])
+                 [[center, number(t.get("n")), number(t.get("positives")), *(measure(t.get(m)).replace(", ", ",\u00a0") for m in names)]
+                  for center, t in by_center.items()])
 
 
 def froc_table(evaluation: Mapping[str, Any]) -> Table | None:

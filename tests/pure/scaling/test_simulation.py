@@ -71,10 +71,10 @@ def test_causes_add_up_to_the_time_of_the_mean_rank() -> None:
 
 
 def test_blocks_are_those_that_the_program_cuts() -> None:
-    """16,384 px: 73 windows of 224 along each side (anchors: 5,329 patches), in blocks of 18 (4,032 px): 4 of 18 and one of 1."""
+    """16,384 px: 73 windows of 224 along each side (anchors: 5,329 patches), in blocks of 16 (3,584 px, seven file tiles of 512): 4 of 16 and one of 9."""
     w = work_of(2, 16_384)
     assert w.windows.sum() == 2 * 5329 and len(w.windows) == 2 * 25
-    assert w.windows[:5].tolist() == [324, 324, 324, 324, 18]
+    assert w.windows[:5].tolist() == [256, 256, 256, 256, 144]
 
 
 def test_every_preset_is_whole_and_says_where_each_number_is_from() -> None:
@@ -95,10 +95,11 @@ def test_the_archive_is_that_of_the_paper() -> None:
     assert a.windows.sum() == 43_000_000 and a.bytes_out * a.windows.sum() == pytest.approx(7e12)
 
 
-def measured(study: str, ranks: int, tiles: int, read: float, write: float, slides: int = 1) -> list:  # type: ignore[type-arg]
+def measured(study: str, ranks: int, tiles: int, read: float, write: float, slides: int = 1, sync: float = 0.0) -> list:  # type: ignore[type-arg]
     """Rows of a run whose phases add up to its stage, but for 0 s."""
     rows = [row(ranks, s, phase=p, tiles=tiles, study=study) for p, s in (
-        ("plan", 0.0), ("select", 0.0), ("read", read), ("wait", 0.0), ("write", write), ("finish", 0.0), ("stage", read + write))]
+        ("plan", 0.0), ("lay", 0.0), ("select", 0.0), ("read", read), ("wait", 0.0), ("write", write), ("mark", 0.0), ("sync", sync), ("finish", 0.0),
+        ("stage", read + write + sync))]
     return [dataclasses.replace(r, bytes=tiles * 150_528 if r.phase == "write" else 0, side=16_384, slides=slides) for r in rows]
 
 
@@ -110,6 +111,13 @@ def test_a_run_like_the_calibration_is_predicted_as_it_was_and_a_slower_one_with
     assert costs.window == pytest.approx(8 / 5329) and on.write_gb_s == pytest.approx(5329 * 150_528 / 2 / 1e9)
     check, = predict.checks([*rows, *measured("weak", 1, 2 * 5329, 20.0, 5.0, slides=2)], here)
     assert check.predicted == pytest.approx(20, rel=1e-3) and check.error == pytest.approx(-0.2, abs=1e-3)
+
+
+def test_what_is_brought_to_the_disk_at_the_end_takes_as_long_on_two_ranks_as_on_one() -> None:
+    """2 s of 12 s on one rank; the other 10 s halve on two."""
+    here = dataclasses.replace(machine("laptop"), operation_ms=0.0, link_gb_s=1e9, read_gb_s=1e9)
+    costs, on = calibrated(measured("strong", 1, 5329, 10.0, 1e-9, sync=2.0), here)
+    assert simulate(work_of(1, 16_384, 0.0), on, costs, 1, 2).seconds == pytest.approx(7, rel=0.05)
 
 
 def test_without_a_run_on_one_rank_there_is_nothing_to_calibrate_by() -> None:
