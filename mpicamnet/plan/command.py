@@ -12,7 +12,7 @@ from ..patches.plan import SlidePlan, plan_slide
 from ..slides import SlideRecord, catalogue, catalogue_digest
 from ..stages import STAGES, state
 from ..timings import read_timings
-from ..train import first_weights
+from ..train import first_weights, read_card
 from ..words import duration, size
 from . import costs, warning
 from .estimate import Estimate, by_last, estimates, in_one_process
@@ -69,7 +69,8 @@ def make_plan(config: cfg.Config, ranks: int) -> Plan:
         raise UserError("not one slide can be used", config.data.root or config.data.csv, "see the lines above")
     work = work_of(slides, records, config)
     last = {t.stage: t for t in read_timings(Path(config.work) / "timing.jsonl")[0]}
-    stages = [by_last(e, last.get(e.stage), config, ranks) for e in estimates(work, config, ranks)]
+    network = read_card(Path(config.infer.model))[0].model if config.infer.model is not None else config.train.model
+    stages = [by_last(e, last.get(e.stage), config, ranks) for e in estimates(work, config, ranks, network)]
     done = _done(config, records)
     first = next((e.stage for e in stages if e.stage in TENSORFLOW and e.stage not in done), None)
     stages = [dataclasses.replace(e, seconds=e.seconds + costs.IMPORTS) if e.stage == first and not e.timed else e for e in stages]

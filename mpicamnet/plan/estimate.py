@@ -31,10 +31,10 @@ class Estimate:
     left: float = 0.0
 
 
-def estimates(work: Work, config: Config, ranks: int) -> list[Estimate]:
-    """All stages in order, by the defaults of `costs`."""
-    return [extract(work, config, ranks), train(work, config, ranks), infer(work, config, ranks), evaluate(work, config, ranks), explain(work, config, ranks),
-            report(work, config, ranks)]
+def estimates(work: Work, config: Config, ranks: int, network: str) -> list[Estimate]:
+    """All stages in order, by the defaults of `costs`; `network` is the one that infers."""
+    return [extract(work, config, ranks), train(work, config, ranks), infer(work, config, ranks, network), evaluate(work, config, ranks),
+            explain(work, config, ranks, network), report(work, config, ranks)]
 
 
 def extract(work: Work, config: Config, ranks: int) -> Estimate:
@@ -79,17 +79,17 @@ def train(work: Work, config: Config, ranks: int) -> Estimate:
                     left=network.train_held - network.forward_held)
 
 
-def infer(work: Work, config: Config, ranks: int) -> Estimate:
-    """By tiles; then each slide is drawn by one rank. The network is that of `train.model`."""
+def infer(work: Work, config: Config, ranks: int, network: str) -> Estimate:
+    """By tiles; then each slide is drawn by one rank."""
     keys, side = config.infer, config.data.patch
-    network, area = costs.of(config.train.model), costs.area(side)
+    cost, area = costs.of(network), costs.area(side)
     threads = keys.threads or config.train.threads
-    looked = work.tiles * len(TURNS[keys.tta]) * area / network.forward / threads
+    looked = work.tiles * len(TURNS[keys.tta]) * area / cost.forward / threads
     drawn = work.tested * costs.SLIDE_DRAWN + work.raster * costs.RASTER_PX
     px = 3 * 2 * keys.batch * side * side * 3  # units of two batches: one is read, one waits, one is in the network
-    memory = network.forward_held + network.forward_patch * area * keys.batch + px + config.extract.cache * MIB
+    memory = cost.forward_held + cost.forward_patch * area * keys.batch + px + config.extract.cache * MIB
     size = work.tiles * costs.TILE + work.tested * costs.SLIDE_FILES + work.raster * costs.RASTER_BYTES
-    return Estimate("infer", f"{work.tiles:,} tiles of {work.tested:,} slides", network.forward_start + (looked + drawn) / ranks, network.forward_start, size,
+    return Estimate("infer", f"{work.tiles:,} tiles of {work.tested:,} slides", cost.forward_start + (looked + drawn) / ranks, cost.forward_start, size,
                     memory, "predict", work.tiles)
 
 
@@ -102,15 +102,15 @@ def evaluate(work: Work, config: Config, ranks: int) -> Estimate:
                     costs.EVALUATE_FILES, memory, "stage", 0)
 
 
-def explain(work: Work, config: Config, ranks: int) -> Estimate:
+def explain(work: Work, config: Config, ranks: int, network: str) -> Estimate:
     """By perturbed pictures (LIME), panels, and patches whose concepts are measured."""
     keys, side = config.explain, config.data.patch
-    network, area = costs.of(config.train.model), costs.area(side)
+    cost, area = costs.of(network), costs.area(side)
     panels = work.explained if set(keys.methods) - {"rcv"} else 0
     pictures = panels * keys.lime.samples * len(keys.lime.seeds) if "lime" in keys.methods else 0
-    core = area * (pictures / network.forward / (config.infer.threads or config.train.threads) + work.measured * costs.CONCEPTS) + panels * costs.PANEL
-    start = network.forward_start + (costs.REGRESS if work.measured else 0) + (costs.SANITY * keys.sanity if panels else 0)
-    memory = network.forward_held + network.forward_patch * area * keys.batch
+    core = area * (pictures / cost.forward / (config.infer.threads or config.train.threads) + work.measured * costs.CONCEPTS) + panels * costs.PANEL
+    start = cost.forward_start + (costs.REGRESS if work.measured else 0) + (costs.SANITY * keys.sanity if panels else 0)
+    memory = cost.forward_held + cost.forward_patch * area * keys.batch
     size = panels * (costs.PANEL_BYTES + costs.MAPS_PX * side * side) + (costs.CONCEPT_FILES if work.measured else 0)
     words = ", ".join(w for n, w in ((pictures, f"{pictures:,} perturbed pictures"), (panels, f"{panels:,} panels"), (work.measured, "concepts of "
                       f"{work.measured:,} patches")) if n)

@@ -63,7 +63,7 @@ def test_patches_are_as_large_as_their_px_and_inference_looks_as_often_as_it_is_
     monkeypatch.setattr(costs, "of", lambda model: PLAIN)
     found = extract(WORK, config(tmp_path), 2)
     assert found.size == pytest.approx(60 * 2**22 + 9000 * 53, rel=0.01)  # 9,000 rows of 96 x 96 x 3 bytes are 59.3 chunks of 4 MiB
-    once, eight = infer(WORK, config(tmp_path), 3), infer(WORK, config(tmp_path, infer={"tta": "d4"}), 3)
+    once, eight = (infer(WORK, config(tmp_path, infer={"tta": tta}), 3, "resnet50") for tta in ("none", "d4"))
     assert once.seconds == pytest.approx(2 + 3000 / 100 / 3) and eight.seconds == pytest.approx(2 + 8 * 3000 / 100 / 3)
 
 
