@@ -89,7 +89,10 @@ class Cluster:
         self._daemon("login", "slurmctld", "-c", "-f", self.config)
         for n in self.nodes:
             self.boot(n)
-        wait_for(lambda: self.ask("sinfo", "-h", "-p", "cpu", "-N", "-t", "idle").count("\n") == len(self.nodes), 30, "nodes")
+        self.wait_for_nodes()
+
+    def wait_for_nodes(self) -> None:
+        wait_for(lambda: self.ask("sinfo", "-h", "-p", "cpu", "-N", "-t", "idle").count("\n") == len(self.nodes), 60, "nodes")
 
     def _daemon(self, host: str, *words: object) -> None:
         with (self.folder / "log" / "start.log").open("ab") as log:
@@ -99,6 +102,15 @@ class Cluster:
     def boot(self, node: str) -> None:
         self.hosts.boot(node)
         self._daemon(node, "slurmd", "-N", node, "-f", self.config)
+
+    def settle(self) -> None:
+        """End all jobs, and start again the slurmd that crashed (SLURM 22.05's does now and then, where a job comes as another goes), as systemd would."""
+        self.ask("scancel", "-u", "root")
+        wait_for(lambda: not self.ask("squeue", "-h").strip(), 60, "the end of all jobs")
+        for n in self.nodes:
+            if subprocess.run(self.hosts.on(n, "pgrep", "-x", "slurmd"), capture_output=True, timeout=30).returncode:
+                self._daemon(n, "slurmd", "-N", n, "-f", self.config)
+        self.wait_for_nodes()
 
     def ask(self, *words: object, **env: str) -> str:
         """What a command on the login host says; fails with its words where it does."""

@@ -85,4 +85,4 @@ def slow_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
     yield Site(tmp_path, cluster)
-    cluster.ask("scancel", "-u", "root")
+    cluster.settle()
