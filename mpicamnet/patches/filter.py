@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..compiled import compiled
+from ..config import Extract
 
 _u64 = np.uint64
 _one, _two, _three = np.uint64(1), np.uint64(2), np.uint64(3)
@@ -124,6 +125,11 @@ def count(patches: Any, white: Any, black: Any) -> Any:
 def shares(counts: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.float32]:
     """Counts (n, 2) as shares of the patch, float32 (n, 2): white, black."""
     return (counts / float(side * side)).astype(np.float32)
+
+
+def passes(white: npt.NDArray[np.float32], black: npt.NDArray[np.float32], extract: Extract) -> npt.NDArray[np.bool_]:
+    """Which patches are neither too white nor too black; shares float32 (n,) -> bool (n,)."""
+    return (white <= np.float32(extract.white.max_share)) & (black <= np.float32(extract.black.max_share))
 
 
 @compiled

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
 from ..config import Config, Extract
 from ..errors import SlideError
 from .fill import Filler
-from .filter import compact, shares
+from .filter import compact, passes, shares
+from .jpeg import encoded
 from .plan import Candidates, SlidePlan
 from .schema import COLUMNS, Rows, row_digests
 from .units import Units
@@ -28,7 +28,7 @@ class Verdicts:
 
     def passes(self, extract: Extract) -> npt.NDArray[np.bool_]:
         """bool (n,): readable, and neither too white nor too black."""
-        return (self.white <= np.float32(extract.white.max_share)) & (self.black <= np.float32(extract.black.max_share)) & ~self.bad
+        return passes(self.white, self.black, extract) & ~self.bad
 
     def take(self, picks: Any) -> Verdicts:
         return Verdicts(self.white[picks], self.black[picks], self.bad[picks])
@@ -72,7 +72,7 @@ class Reader:
                 payloads = flat[:n]
                 used += n
             elif storage == "jpeg":
-                payloads = [imagecodecs.jpeg8_encode(p, level=quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420") for p in px[:n]]
+                payloads = [encoded(p, quality) for p in px[:n]]
                 jpegs.extend(payloads)
             columns.append(_columns(plan, unit.take(keep), verdicts.white[keep], verdicts.black[keep], payloads))
         joined = {name: np.concatenate([c[name] for c in columns]) for name in COLUMNS} if columns else \

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from ..config import Config, Extract
-from ..errors import SlideError
+from ..config import Config
+from ..patches.fill import Filler
+from ..patches.filter import passes, shares
+from ..patches.jpeg import encoded
 from ..patches.plan import Candidates, SlidePlan, window_candidates
 from ..patches.sampling import generator
-from ..slides import open_record, read_patch
 
 SLIDES, WINDOWS = 32, 256  # looked at, at most: some seconds
 
@@ -32,23 +32,18 @@ def look(plans: list[SlidePlan], config: Config) -> Look:
     with_tissue = [p for p in plans if p.windows.any()]
     some = [with_tissue[i * len(with_tissue) // min(SLIDES, len(with_tissue))] for i in range(min(SLIDES, len(with_tissue)))]
     weight, passing, annotated, known, sizes = 0.0, 0.0, 0, 0, []
+    filler = Filler(config.extract, config.data.reader)
     for plan in some:
         windows = _drawn(plan, config, -(-WINDOWS // len(some)))
         if plan.annotated:
             annotated, known = annotated + len(windows), known + int((windows.label >= 0).sum())
-        kept = [px for px in _read(plan, config, windows) if passes(px, config.extract)]
+        kept = _kept(plan, config, windows, filler)
         weight += int(plan.windows.sum())
         passing += int(plan.windows.sum()) * len(kept) / len(windows)
         if config.extract.storage == "jpeg":
-            sizes += [len(imagecodecs.jpeg8_encode(px, level=config.extract.jpeg_quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420"))
-                      for px in kept[:8]]
+            sizes += [len(encoded(px, config.extract.jpeg_quality)) for px in kept[:8]]
+    filler.close()
     return Look(passing / weight if weight else 0.0, known / annotated if annotated else 1.0, float(np.mean(sizes)) if sizes else 0.0)
-
-
-def passes(px: npt.NDArray[np.uint8], extract: Extract) -> bool:
-    """Whether a patch, uint8 (p, p, 3), is neither too white nor too black."""
-    white, black = (px > extract.white.intensity).all(axis=-1).mean(), (px < extract.black.intensity).all(axis=-1).mean()
-    return bool(white <= extract.white.max_share and black <= extract.black.max_share)
 
 
 def _drawn(plan: SlidePlan, config: Config, many: int) -> Candidates:
@@ -62,13 +57,11 @@ def _drawn(plan: SlidePlan, config: Config, many: int) -> Candidates:
     return Candidates.join(parts)
 
 
-def _read(plan: SlidePlan, config: Config, windows: Candidates) -> list[npt.NDArray[np.uint8]]:
-    """The px of windows; those that cannot be read are left out, as a run would leave them out."""
-    found = []
-    with open_record(plan.record, config.data.reader) as slide:
-        for x, y in zip(plan.grid.level0(windows.x).tolist(), plan.grid.level0(windows.y).tolist(), strict=True):
-            try:
-                found.append(read_patch(slide, x, y, config.data.patch, plan.resolution))
-            except SlideError:
-                continue
-    return found
+def _kept(plan: SlidePlan, config: Config, windows: Candidates, filler: Filler) -> npt.NDArray[np.uint8]:
+    """The px of the windows that pass the filter, uint8 (n, p, p, 3); those that cannot be read are left out, as a run would leave them out."""
+    side = config.data.patch
+    px = np.empty((len(windows), side, side, 3), np.uint8)
+    filled = filler.fill(plan.record, plan.resolution, windows.x, windows.y, px, (0, 0))
+    white, black = shares(filled.counts, side).T
+    kept: npt.NDArray[np.uint8] = px[passes(white, black, config.extract) & ~filled.bad]
+    return kept

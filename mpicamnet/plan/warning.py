@@ -1,7 +1,7 @@
 """What is wrong with a plan: one line each, with how to mend it."""
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,5 +61,4 @@ def nothing_to_train(work: Work) -> str:
 def free_space(work: Path) -> float:
     """Bytes that a user may still write where `work` is, or will be."""
     there = next(p for p in (work.absolute(), *work.absolute().parents) if p.exists())
-    found = os.statvfs(there)
-    return float(found.f_bavail * found.f_frsize)
+    return float(shutil.disk_usage(there).free)

@@ -16,7 +16,6 @@ from mpicamnet.plan.brief import brief
 from mpicamnet.plan.command import make_plan
 from mpicamnet.plan.costs import Network
 from mpicamnet.plan.estimate import Estimate, by_last, extract, in_one_process, infer, train
-from mpicamnet.plan.look import passes
 from mpicamnet.plan.work import Work
 from mpicamnet.slides import catalogue
 from mpicamnet.synth import draw_cohort
@@ -98,19 +97,6 @@ def test_a_plan_warns_of_what_a_run_would_stumble_over_and_says_how_to_mend_it(t
     c = config(tmp_path, train={"batch": 100})
     assert warning.batch_too_large(WORK, c, 10) == "" and "a step takes 1,100 rows (100 on each of 11 ranks)" in warning.batch_too_large(WORK, c, 11)
     assert warning.nothing_to_train(WORK) == "" and "data.split.val" in warning.nothing_to_train(dataclasses.replace(WORK, val=0))
-
-
-def test_half_a_patch_may_be_white_and_a_tenth_black(tmp_path: Path) -> None:
-    keys = config(tmp_path).extract  # the defaults: 70 % above 200, 10 % below 20
-    px = np.full((10, 10, 3), 128, np.uint8)
-    px[:5] = 230
-    assert passes(px, keys)
-    px[:8] = 230
-    assert not passes(px, keys)
-    px[:8], px[:1] = 128, 5
-    assert passes(px, keys)
-    px[:2] = 5
-    assert not passes(px, keys)
 
 
 @pytest.mark.parametrize("sampling, most, rows", [("dense", 64, 32), ("random", 20, 20)])
