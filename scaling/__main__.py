@@ -108,7 +108,8 @@ def _measure(a: argparse.Namespace) -> None:
         for stage in dict.fromkeys(s for c in chosen(a) if c.label == label for s in c.stages):
             for p in derived.points(rows, a.study, label, stage):
                 print(f"{a.study}, {label}, {stage}: {p.ranks} ranks {p.seconds:.2f} s, {p.tiles_per_second:,.0f} tiles/s, speed-up {p.speed_up:.2f}, "
-                      f"efficiency {p.efficiency:.2f}, serial fraction {p.serial_fraction:.3f}, imbalance {p.imbalance:.2f}")
+                      f"efficiency {p.efficiency:.2f}, serial fraction {p.serial_fraction:.3f}, imbalance {p.imbalance:.2f}; "
+                      f"{derived.WORK_PHASE[stage]} alone {p.work:.2f} s, speed-up {p.work_speed_up:.2f}")
 
 
 def _predict(a: argparse.Namespace) -> None:

@@ -29,6 +29,8 @@ class Point:
     efficiency: float
     serial_fraction: float
     imbalance: float  # slowest rank over mean, of the phase that does the work
+    work: float  # seconds of that phase on the slowest rank: without start, plan and end
+    work_speed_up: float
     phases: dict[str, float]  # mean over ranks, median of the repeats
 
     @property
@@ -50,14 +52,16 @@ def points(rows: Sequence[Row], study: str, label: str, stage: str) -> list[Poin
             continue
         seconds = statistics.median(r.seconds_max for r in whole)
         phases = {p: statistics.median(r.seconds_mean for r in of if r.phase == p) for p in dict.fromkeys(r.phase for r in of)}
-        work = [r.seconds_max / r.seconds_mean for r in of if r.phase == WORK_PHASE.get(stage) and r.seconds_mean > 0]
+        work = [r for r in of if r.phase == WORK_PHASE.get(stage) and r.seconds_mean > 0]
+        work_seconds = statistics.median(r.seconds_max for r in work) if work else float("nan")
         tiles, size = whole[0].tiles, max(r.bytes for r in of)
         first = found[0] if found else None
         gain = tiles / seconds / first.tiles_per_second if first is not None else 1.0
+        work_gain = tiles / work_seconds / (first.tiles / first.work) if first is not None else 1.0
         ratio = n / first.ranks if first is not None else 1.0
         found.append(Point(n, seconds, tuple(r.seconds_max for r in whole), tiles, size, gain, gain / ratio,
                            (1 / gain - 1 / ratio) / (1 - 1 / ratio) if ratio > 1 else float("nan"),
-                           statistics.median(work) if work else float("nan"), phases))
+                           statistics.median(r.seconds_max / r.seconds_mean for r in work) if work else float("nan"), work_seconds, work_gain, phases))
     return found
 
 

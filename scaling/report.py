@@ -174,9 +174,10 @@ def _transfers(_: Sequence[table.Row], pictures: Path) -> list[str]:
 
 
 def _points(found: Sequence[derived.Point]) -> list[str]:
-    return _table(["ranks", "seconds (median)", "tiles/s", "speed-up", "efficiency", "serial fraction", "imbalance", "repeats, s"], [
+    return _table(["ranks", "seconds (median)", "tiles/s", "speed-up", "efficiency", "serial fraction", "imbalance", "work alone, s", "its speed-up",
+                   "repeats, s"], [
         [p.ranks, f"{p.seconds:.2f}", f"{p.tiles_per_second:,.0f}", f"{p.speed_up:.2f}", f"{p.efficiency:.2f}", _number(p.serial_fraction, 3),
-         _number(p.imbalance, 2), " ".join(f"{s:.2f}" for s in p.repeats)] for p in found])
+         _number(p.imbalance, 2), _number(p.work, 2), _number(p.work_speed_up, 2), " ".join(f"{s:.2f}" for s in p.repeats)] for p in found])
 
 
 def _number(x: float, places: int) -> str:

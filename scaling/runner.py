@@ -21,6 +21,7 @@ from mpicamnet.made import recorded
 from mpicamnet.stages import BY_NAME
 
 from .cases import Case, Slides
+from .frames import held
 from .table import Row
 
 
@@ -58,12 +59,14 @@ def run(case: Case, repeat: int, folder: Path, timeout: float) -> list[Row]:
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     only = [word for stage in case.stages for word in ("--only", stage)]
     words = command_of(case.ranks, [sys.executable, "-m", "mpicamnet", "run", str(config), *only], os.environ, cores)
-    begun, cpu = time.perf_counter(), _cpu_of_children()
-    try:
-        done = subprocess.run(words, env=environment_of(os.environ, case.ranks, cores), capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{case.study}, {case.label}, {case.ranks} ranks did not end in {timeout:.0f} s", work, "see `--timeout`") from None
-    wall, cpu = time.perf_counter() - begun, _cpu_of_children() - cpu
+    here = 0 if "SLURM_JOB_ID" in os.environ else case.output_bytes  # elsewhere other nodes write
+    with held(here, work / "made" / "patches.h5.partial"):
+        begun, cpu = time.perf_counter(), _cpu_of_children()
+        try:
+            done = subprocess.run(words, env=environment_of(os.environ, case.ranks, cores), capture_output=True, text=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{case.study}, {case.label}, {case.ranks} ranks did not end in {timeout:.0f} s", work, "see `--timeout`") from None
+        wall, cpu = time.perf_counter() - begun, _cpu_of_children() - cpu
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("mpicamnet:")] or done.stderr.strip().splitlines() or ["no word"]
         raise UserError(f"{case.study}, {case.label}, {case.ranks} ranks failed ({said[0]})", work, "run it by hand: its config is there")
