@@ -91,7 +91,7 @@ def looker(model: Any, step: Step) -> Look:
     """f(px (n, h, w, 3)) -> what the maps of `step` say. Compiled once for batches of one shape; only the head is gone back through."""
     import tensorflow as tf
 
-    @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
     def look(px: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             maps, out = run(model, tf.cast(px, tf.float32), step, tape.watch)

@@ -22,7 +22,7 @@ def forward_of(model: Any, patch: int) -> Forward:
     """f(px uint8 (n, patch, patch, 3)) -> logits float32 (n,): one graph for all n."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, patch, patch, 3), tf.uint8)], jit_compile=False)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None, patch, patch, 3), tf.uint8)], autograph=False, jit_compile=False)  # type: ignore[untyped-decorator]
     def forward(px: Any) -> Any:
         return model(tf.cast(px, tf.float32), training=False)[:, 0]
 

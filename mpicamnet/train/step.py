@@ -41,9 +41,9 @@ def train_step(learner: Learner, frozen: bool = False) -> Callable[..., Heard]:
     train = learner.train
     learner.freeze(frozen)
     forth_and_back, together = local_gradients(learner), reduced_gradients(learner)
-    part_of = tf.function(forth_and_back, jit_compile=False, reduce_retracing=True)
+    part_of = tf.function(forth_and_back, autograph=False, jit_compile=False, reduce_retracing=True)
 
-    @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
     def last(px: Any, label: Any, weight: Any, before: tuple[Loss, Gradients] | None, rate: Any, share: Any, flags: Any) -> Any:
         loss, grads = _mean_of(before, forth_and_back(px, label, weight), train.accumulate)
         grads, said = together(grads, tf.concat([loss[None], flags], 0), share)
@@ -135,7 +135,7 @@ def forward_pass(model: Any) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np
     """f(px uint8 (n, p, p, 3)) -> logits float32 (n,)."""
     import tensorflow as tf
 
-    @tf.function(jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
     def forward(px: Any) -> Any:
         return tf.cast(model(tf.cast(px, tf.float32), training=False)[:, 0], tf.float32)
 
