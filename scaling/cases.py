@@ -12,7 +12,7 @@ LEARN: dict[str, Any] = {"data": {"patch": 96, "level": 1, "split": {"by": "slid
          "extract": {"sampling": "random", "per_class": 150, "block": 2048},
          "train": {"model": "camnet_small", "epochs": 1, "batch": 32, "optimizer": "adam", "learning_rate": 1.0e-3}}
 # Minutes on a core: TensorFlow's start takes seconds on any number of ranks, and must not be what is measured.
-LONG = {**LEARN, "extract": {**LEARN["extract"], "per_class": 600}, "train": {**LEARN["train"], "epochs": 24}, "infer": {"stride": 10}}
+LONG = {**LEARN, "extract": {**LEARN["extract"], "per_class": 600}, "train": {**LEARN["train"], "epochs": 16}, "infer": {"stride": 10}}
 
 
 @dataclass(frozen=True)
