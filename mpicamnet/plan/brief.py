@@ -8,7 +8,7 @@ from ..config import Config
 from ..slides import SlideRecord
 from ..timings import likeness, read_timings
 from ..words import duration, size
-from .warning import free_space
+from .space import free_space
 
 
 def brief(config: Config, records: Sequence[SlideRecord], stages: Sequence[str], ranks: int) -> list[str]:

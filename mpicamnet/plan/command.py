@@ -16,6 +16,7 @@ from ..train import first_weights, read_card
 from ..words import duration, size
 from . import costs, warning
 from .estimate import Estimate, by_last, estimates, in_one_process
+from .space import free_space
 from .work import Work, work_of
 
 TENSORFLOW = ("train", "infer", "explain")
@@ -76,7 +77,7 @@ def make_plan(config: cfg.Config, ranks: int) -> Plan:
     stages = [dataclasses.replace(e, seconds=e.seconds + costs.IMPORTS) if e.stage == first and not e.timed else e for e in stages]
     todo = in_one_process([e for e in stages if e.stage not in done])
     stages = [next((t for t in todo if t.stage == e.stage), e) for e in stages]
-    free = warning.free_space(Path(config.work))
+    free = free_space(Path(config.work))
     node = os.cpu_count() or 1, float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     said = [warning.too_many_ranks(work, ranks), warning.no_space(sum(e.size for e in todo), free, config.work), warning.no_memory(todo, ranks, *node)]
     if "train" not in done:

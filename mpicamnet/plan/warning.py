@@ -1,9 +1,7 @@
 """What is wrong with a plan: one line each, with how to mend it."""
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..config import Config
 from ..words import size
@@ -56,9 +54,3 @@ def nothing_to_train(work: Work) -> str:
         if rows == 0:
             return f"training would refuse: about 0 labelled rows in data.split.{part}: name slides that have outlines or are known to be negative"
     return ""
-
-
-def free_space(work: Path) -> float:
-    """Bytes that a user may still write where `work` is, or will be."""
-    there = next(p for p in (work.absolute(), *work.absolute().parents) if p.exists())
-    return float(shutil.disk_usage(there).free)

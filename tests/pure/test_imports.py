@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,10 @@ def test_evaluation_knows_of_slides_what_is_true_of_them_and_never_their_pixels(
     taken = {name.rsplit(".", 1)[1] for top, name in imports(path) if top == "mpicamnet" and name.startswith("mpicamnet.slides")}
     assert taken <= {"SlideRecord", "read_annotation", "patient_stages"}
     assert not taken or path.name in ("truth.py", "stage.py")
+
+
+def test_a_rank_starts_without_scipy_or_tensorflow() -> None:
+    """Each rank of thousands loads what `program` loads, from one shared file system; scipy.ndimage alone is 0.3 s and 100 files."""
+    heavy = {"scipy.ndimage", "scipy.special", "scipy.linalg", "skimage", "tensorflow", "keras", "matplotlib", "jinja2", "shapely"}
+    code = f"import sys, mpicamnet.program; print(*{heavy} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout.strip() == ""
