@@ -23,3 +23,8 @@ if BLAS not in sys.modules:
 def compiled(function: F) -> F:
     """`function`, compiled where it is first called, or loaded from where that was kept."""
     return cast(F, numba.njit(nogil=True, cache=True)(function))
+
+
+def inlined(function: F) -> F:
+    """`function`, written into each compiled one that calls it: for arithmetic so long that LLVM leaves a call, and no vectors, in its caller's loops."""
+    return cast(F, numba.njit(nogil=True, inline="always")(function))

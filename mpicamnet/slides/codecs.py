@@ -10,6 +10,7 @@ import numpy as np
 
 from . import ifd
 from .ifd import Directory
+from .jpeg_decoder import JpegDecoder
 from .slide import Pixels
 
 Decode = Callable[..., Pixels]  # decode(data, out=None or (tile_height, tile_width, 3) uint8)
@@ -58,10 +59,7 @@ def decoder(d: Directory) -> Decode:
     compression = d.number(ifd.COMPRESSION, 1)
     shape = (d.number(ifd.TILE_HEIGHT), d.number(ifd.TILE_WIDTH), 3)
     if compression == JPEG:
-        # As libtiff does it: the photometric tag, not the JPEG's markers, says what the channels are (Aperio writes RGB without a marker).
-        colours = "RGB" if d.number(ifd.PHOTOMETRIC) == RGB else "YCBCR"
-        decode: Decode = partial(imagecodecs.jpeg8_decode, tables=d.tags.get(ifd.JPEG_TABLES), colorspace=colours, outcolorspace="RGB")
-        return decode
+        return JpegDecoder(shape, d.tags.get(ifd.JPEG_TABLES), d.number(ifd.PHOTOMETRIC) == RGB)
     if compression in (J2K_YCBCR, J2K_RGB):
         return partial(_j2k, imagecodecs.jpeg2k_decode, compression == J2K_YCBCR)
     unpack: Any = {NONE: None, LZW: imagecodecs.lzw_decode}.get(compression, imagecodecs.deflate_decode)
