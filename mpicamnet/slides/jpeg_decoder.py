@@ -108,8 +108,9 @@ def _plan_of(header: Header, raw: bytes, rgb: bool) -> _Plan:
     begins = np.cumsum([0, *chunks]) * CHUNK  # of the rows of blocks of an MCU row: luma's, Cb, Cr
     kinds = list(dict.fromkeys(zip(header.dc, header.ac, strict=True)))  # mostly luma's tables, and those of both colours
     table = [kinds.index(kind) << BITS for kind in zip(header.dc, header.ac, strict=True)]
-    blocks = [(begins[a], h, b, table[0], 0, 0) for a in range(v) for b in range(h)]
-    blocks += [(begins[v + c], 1, 0, table[1 + c], 1 + c, 0) for c in range(2)]
+    blocks = [(begins[a], h, b, table[0], 0, table[0]) for a in range(v) for b in range(h)]
+    blocks[-1] = (*blocks[-1][:5], table[1])
+    blocks += [(begins[v + c], 1, 0, table[1 + c], 1 + c, table[(2 + c) % 3]) for c in range(2)]
     luma, colour = chunks[0] * LANES, chunks[v] * LANES  # strides, of eight samples
     planes = [(begins[a], chunks[0], a * 8 * luma, luma, 0, 8 * v) for a in range(v)]
     planes += [(begins[v + c], chunks[v], 8 * down * (v * luma + c * colour), colour, 64 * (1 + c), 8) for c in range(2)]

@@ -49,10 +49,14 @@ def _unstuffed(source: Any, at: Any, target: Any) -> Any:
                 at += _64
                 to += _64
                 continue
-        while at < n and source[at] != _marker:
+            while source[at] != _marker:
+                at += _1
+                to += _1
+        elif source[at] != _marker:
             target[to] = source[at]
             at += _1
             to += _1
+            continue
         if at + _1 >= n:
             break
         if source[at + _1] != _u8(0):
@@ -96,12 +100,13 @@ def _scan(data: Any, end: Any, state: Any, dc: Any, ac: Any, dc_codes: Any, ac_c
     """
     byte, bits, have = state[_0], state[_1], state[_2]
     count = _u64(blocks.shape[0]) // _fields
+    table = blocks[_3]
     for mcu in range(first, last):
         for block in range(count):
             b = _fields * _u64(block)
             column = _u64(mcu) * blocks[b + _1] + blocks[b + _2]
             at = blocks[b] + column // _lanes * _chunk + column % _lanes
-            table, channel = blocks[b + _3], blocks[b + _4] + _3
+            channel, following = blocks[b + _4] + _3, blocks[b + _5]
             difference = _i64(dc[table + (bits >> _top)])
             bits |= _load(data, byte) >> have
             byte += (_63 - have) >> _3
@@ -190,6 +195,7 @@ def _scan(data: Any, end: Any, state: Any, dc: Any, ac: Any, dc_codes: Any, ac_c
                 have -= n
             if k > _63 and k < _end:
                 return False
+            table = following
         if byte > end + _8:
             return False
     state[_0], state[_1], state[_2] = byte, bits, have
@@ -301,12 +307,12 @@ def _rgb_byte(v: Any) -> Any:
 
 
 @compiled
-def _high(v: Any, constant: Any) -> Any:
-    """The upper half of a product of 16 bits, halved and rounded."""
-    return _u16(_i16(_u16(_u16(_i32(_u32(_w(_i16(v)) * constant)) >> _i32(16)) + _u16(1))) >> _i16(1))
+def _whole(v: Any) -> Any:
+    """An int32, as uint32, of 2^-16, rounded."""
+    return _u16(_i32(_u32(v + _HALF)) >> _i32(16))
 
 
-# 2^16 times 0.402, -0.228, -0.34414 and 0.28586: JFIF's factors less the whole ones that are added apart, as in jdcolext-avx2.asm.
+# 2^16 times 0.402, -0.228, -0.34414 and 0.28586: jdcolor.c's factors less whole ones, which are added apart, so that 16 bits hold them.
 _F402, _F228, _F344, _F285 = _mod32(26345), _mod32(-14942), _mod32(-22554), _mod32(18734)
 
 
@@ -365,10 +371,10 @@ def _paint(bytes_: Any, first: Any, last: Any, height: Any, width: Any, h: Any, 
             i, k = _u64(j), to + _3 * _u64(j)
             luma = _u16(bytes_[at + i])
             cb, cr = _u16(_u16(wide[i]) - _u16(128)), _u16(_u16(wide[space + i]) - _u16(128))
-            green = _u16(_i32(_u32(_u32(_u32(_w(_i16(cb)) * _F344) + _u32(_w(_i16(cr)) * _F285)) + _HALF)) >> _i32(16))
-            out[k] = _rgb_byte(_u16(luma + _u16(_high(_u16(cr + cr), _F402) + cr)))
-            out[k + _1] = _rgb_byte(_u16(luma + _u16(green - cr)))
-            out[k + _2] = _rgb_byte(_u16(luma + _u16(_u16(_high(_u16(cb + cb), _F228) + cb) + cb)))
+            blue, red = _w(_i16(cb)), _w(_i16(cr))
+            out[k] = _rgb_byte(_u16(luma + _u16(_whole(_u32(red * _F402)) + cr)))
+            out[k + _1] = _rgb_byte(_u16(luma + _u16(_whole(_u32(_u32(blue * _F344) + _u32(red * _F285))) - cr)))
+            out[k + _2] = _rgb_byte(_u16(luma + _u16(_u16(_whole(_u32(blue * _F228)) + cb) + cb)))
 
 
 @compiled
@@ -390,7 +396,7 @@ def decode(source: Any, start: Any, shape: Any, restart: Any, rgb: Any, dc: Any,
         int16 (192,): of each channel, row by row.
     blocks
         uint64 (FIELDS n,): for each block of an MCU, where its row of blocks is in `coefficients`, blocks of that row in an MCU, which of them this
-        is, where its table begins in `ac`, and its channel; the last field is unused.
+        is, where its table begins in `ac`, its channel, and where the table of the block after it begins.
     planes
         uint64 (FIELDS n,): for each row of blocks of an MCU row, where it is in `coefficients`, how many chunks it takes, where it goes in
         `samples` in the first MCU row, the stride there, its quantiser in `quantisers`, and lines of samples from an MCU row to the next.
