@@ -14,7 +14,6 @@ from .jpeg_header import Codes
 
 BITS = 10  # 8 KB a table: of 9 to 12, what suits a first-level cache of 32 KB best (measured)
 END, LONG = 128, 64  # steps beyond any block: at its end, and where the code, or its value, is longer than BITS
-# Numba keeps jpeg_tile.py's kernels with these numbers in them, and does not see a change here: touch that file, too.
 
 
 def tables(dc: Codes, ac: Codes) -> tuple[Any, Any, Any, Any]:
@@ -52,11 +51,13 @@ def _value(bits: Any, size: Any) -> Any:
 @compiled
 def _fill(dc_codes: Any, ac_codes: Any, dc: Any, ac: Any) -> None:
     for i in range(1 << BITS):
-        code = np.int64(dc_codes[i << (16 - BITS)])
+        code: Any = np.int64(dc_codes[i << (16 - BITS)])
         n, size = code >> 8, code & 15
         if code > 0 and n + size <= BITS:
             dc[i] = np.int32(_value((i >> (BITS - n - size)) & ((1 << size) - 1), size) << 8 | (n + size))
-        used, count, step, steps, first, last = 0, 0, 0, 0, 0, 0
+        used, count, step, steps = 0, 0, 0, 0
+        first: Any = 0
+        last: Any = 0
         while count < 2 and steps < END:
             rest = (i << used) & ((1 << BITS) - 1)
             code = np.int64(ac_codes[rest << (16 - BITS)])

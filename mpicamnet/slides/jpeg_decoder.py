@@ -4,33 +4,39 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from .jpeg_header import ZIGZAG, Header, header_of
 from .slide import Pixels
 
 
+class _Sizes(NamedTuple):
+    """What a tile needs while it is decoded: numbers of items, and `pad`: bytes beyond the stream."""
+    coefficients: int
+    work: int
+    samples: int
+    line: int
+    pad: int
+
+
 @dataclass(frozen=True)
 class _Plan:
-    """How tiles with this header are decoded, `fields`: what jpeg_tile.decode takes, up to the places. `sizes`: of its room."""
+    """How tiles that begin with these bytes are decoded: what jpeg_tile.decode takes between the stream and its room; and how large that is."""
     header: bytes
-    start: int
     fields: tuple[Any, ...]
-    sizes: tuple[int, int, int]
+    room: _Sizes
+    decode: Callable[..., bool]
 
 
-@dataclass(frozen=True)
 class _Room:
-    """What a tile needs while it is decoded."""
-    data: npt.NDArray[np.uint8]
-    coefficients: npt.NDArray[np.int16]
-    work: npt.NDArray[np.int16]
-    samples: npt.NDArray[np.uint64]
-    sums: npt.NDArray[np.uint16]
-    wide: npt.NDArray[np.uint8]
+    """Arrays of such sizes."""
+
+    def __init__(self, sizes: _Sizes, stream: int):
+        self.sizes, self.most = sizes, stream
+        self.arrays = (np.empty(stream + sizes.pad, np.uint8), np.empty(sizes.coefficients, np.int16), np.empty(sizes.work, np.int16),
+                       np.empty(sizes.samples, np.uint64), np.empty(2 * sizes.line, np.uint16), np.empty(2 * sizes.line, np.uint8))
 
 
 class JpegDecoder:
@@ -53,7 +59,7 @@ class JpegDecoder:
         self._rooms: list[_Room] = []
 
     def __call__(self, data: bytes, out: Pixels | None = None) -> Pixels:
-        """The tile's px, in `out` if given: uint8, C-contiguous. Raises what imagecodecs.jpeg8_decode does."""
+        """The tile's px, in `out` if given. Raises what imagecodecs.jpeg8_decode does."""
         px = self.own(data, out)
         if px is None:
             px = self._other(data, tables=self._tables, colorspace="RGB" if self._rgb else "YCBCR", outcolorspace="RGB", out=out)
@@ -69,12 +75,10 @@ class JpegDecoder:
             self._plan = plan
         if out is None:
             out = np.empty(self._shape, np.uint8)
-        elif out.shape != self._shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        elif out.shape != self._shape or out.dtype != np.uint8 or not out.flags.carray:
             return None
-        from .jpeg_tile import decode
-        room = self._room(plan, len(data))
-        done = decode(np.frombuffer(data, np.uint8), plan.start, *plan.fields, room.data, room.coefficients, room.work, room.samples, room.sums,
-                      room.wide, out.reshape(-1))
+        room = self._room(plan.room, len(data))
+        done = plan.decode(np.frombuffer(data, np.uint8), *plan.fields, *room.arrays, out.reshape(-1))
         self._rooms.append(room)
         return out if done else None
 
@@ -84,24 +88,23 @@ class JpegDecoder:
             return None
         return _plan_of(header, data[:header.scan], self._rgb)
 
-    def _room(self, plan: _Plan, size: int) -> _Room:
+    def _room(self, sizes: _Sizes, stream: int) -> _Room:
         """Room that no other thread has; it is kept from tile to tile."""
-        from .jpeg_tile import LANES, PAD
         try:
             room = self._rooms.pop()
         except IndexError:
             room = None
-        coefficients, samples, line = plan.sizes
-        if room is None or len(room.data) < size + PAD or (len(room.coefficients), len(room.samples), len(room.wide)) != (coefficients, samples, 2 * line):
-            room = _Room(np.empty(size + size // 4 + PAD, np.uint8), np.empty(coefficients, np.int16), np.empty(64 * LANES, np.int16),
-                         np.empty(samples, np.uint64), np.empty(2 * line, np.uint16), np.empty(2 * line, np.uint8))
+        if room is None or room.most < stream or room.sizes != sizes:
+            room = _Room(sizes, stream + stream // 4)
         return room
 
 
 def _plan_of(header: Header, raw: bytes, rgb: bool) -> _Plan:
     """Where everything lies; see jpeg_tile.decode."""
     from .jpeg_codes import BITS, tables
-    from .jpeg_tile import CHUNK, LANES
+    from .jpeg_dct import CHUNK, LANES
+    from .jpeg_scan import PAD
+    from .jpeg_tile import decode
     h, v = header.sampling
     across, down = -(-header.width // (8 * h)), -(-header.height // (8 * v))
     chunks = [-(-across * h // LANES)] * v + [-(-across // LANES)] * 2
@@ -116,7 +119,8 @@ def _plan_of(header: Header, raw: bytes, rgb: bool) -> _Plan:
     planes += [(begins[v + c], chunks[v], 8 * down * (v * luma + c * colour), colour, 64 * (1 + c), 8) for c in range(2)]
     places = np.full(256, 64 * LANES, np.uint64)
     places[:64] = ZIGZAG * LANES
-    fields = (np.array([header.height, header.width, h, v], np.uint64), header.restart, rgb,
+    fields = (header.scan, np.array([header.height, header.width, h, v], np.uint64), header.restart, rgb,
               *(np.concatenate(t) for t in zip(*(tables(*kind) for kind in kinds), strict=True)),
               header.quantisers.reshape(-1), *(np.array(lines, np.uint64).reshape(-1) for lines in (blocks, planes)), places)
-    return _Plan(raw, header.scan, fields, (int(begins[-1]), 8 * down * (v * luma + 2 * colour), 8 * luma + 64))
+    sizes = _Sizes(int(begins[-1]), 64 * LANES, 8 * down * (v * luma + 2 * colour), 8 * luma + 64, PAD)
+    return _Plan(raw, fields, sizes, decode)

@@ -1,4 +1,5 @@
 """Our JPEG kernels against libjpeg-turbo (imagecodecs): the same px, and the same complaints, for any bytes."""
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from mpicamnet.slides import open_slide
+from mpicamnet.slides import jpeg_tile, open_slide
 from mpicamnet.slides.jpeg_decoder import JpegDecoder
 from mpicamnet.slides.slide import Pixels
 from mpicamnet.slides.tiff import TiffSlide
@@ -221,3 +222,10 @@ def test_tiles_of_real_slides_are_libjpegs(path: Path) -> None:
                         decoded += 1
                         assert np.array_equal(px, reference(data, decoder._tables, decoder._rgb))
         assert decoded == tiles
+
+
+def test_a_change_in_a_kernel_makes_those_that_call_it_be_compiled_anew() -> None:
+    *names, held = jpeg_tile.MADE_OF
+    folder = Path(jpeg_tile.__file__).parent
+    today = hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()[:12]
+    assert held == today, f"jpeg_tile.MADE_OF must end with {today}: else Numba's cache still decodes with the old kernels"
