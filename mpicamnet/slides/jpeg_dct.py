@@ -109,5 +109,6 @@ def samples_of(coefficients: Any, quantisers: Any, planes: Any, row: Any, work: 
                     i = at + _u64(lane)
                     x = (work[i], work[i + _L1], work[i + _L2], work[i + _L3], work[i + _L4], work[i + _L5], work[i + _L6], work[i + _L7])
                     y = _dct(x, _ROUND2, _SHIFT2)
-                    samples[to + _u64(lane)] = _u64(_four(y[0], y[1], y[2], y[3])) | _u64(_four(y[4], y[5], y[6], y[7])) << _32
+                    k = _2 * (to + _u64(lane))
+                    samples[k], samples[k + _1] = _four(y[0], y[1], y[2], y[3]), _four(y[4], y[5], y[6], y[7])
     return wild & _u16(0xC000) == _u16(0)
