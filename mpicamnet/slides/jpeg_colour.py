@@ -9,7 +9,7 @@ from ..compiled import compiled
 from .jpeg_dct import mod32, word
 
 _i32, _i16, _u64, _u32, _u16, _u8 = np.int32, np.int16, np.uint64, np.uint32, np.uint16, np.uint8
-_0, _1, _2, _3, _64 = (_u64(v) for v in (0, 1, 2, 3, 64))
+_0, _1, _2, _3, _15, _16, _64 = (_u64(v) for v in (0, 1, 2, 3, 15, 16, 64))
 # 2^16 times 0.402, -0.228, -0.34414 and 0.28586: jdcolor.c's factors less whole ones, which are added apart, so that 16 bits hold them.
 _F402, _F228, _F344, _F285 = mod32(26345), mod32(-14942), mod32(-22554), mod32(18734)
 _half = _u32(1 << 15)
@@ -31,7 +31,7 @@ def paint(bytes_: Any, first: Any, last: Any, height: Any, width: Any, h: Any, v
            out: Any) -> None:
     """Lines `first` to `last` of the tile: colours upsampled, and all of it made RGB.
 
-    `colours`: where Cb and Cr begin, and their stride. A colour's sample weighs 3/4, its neighbour 1/4, in either direction; beyond the edge lies
+    `bytes_` holds two MCU rows, in turn. `colours`: where Cb and Cr begin, and their stride. A colour's sample weighs 3/4, its neighbour 1/4, in either direction; beyond the edge lies
     the sample at the edge.
     """
     samples, lines, space = (width + h - _1) // h, (height + v - _1) // v, stride + _64
@@ -44,7 +44,7 @@ def paint(bytes_: Any, first: Any, last: Any, height: Any, width: Any, h: Any, v
             elif near + _1 < lines:
                 far = near + _1
         for c in range(2):
-            a, b = colours[c] + near * colours[2], colours[c] + far * colours[2]
+            a, b = colours[c] + (near & _15) * colours[2], colours[c] + (far & _15) * colours[2]
             to = space * _u64(c)
             if h == _1:
                 for j in range(samples):
@@ -71,7 +71,7 @@ def paint(bytes_: Any, first: Any, last: Any, height: Any, width: Any, h: Any, v
                     this = _u16(sums[i + _1] * _u16(3))
                     wide[k] = _u8(_u16(_u16(_u16(this + sums[i]) + _u16(1)) >> _u16(2)))
                     wide[k + _1] = _u8(_u16(_u16(_u16(this + sums[i + _2]) + _u16(2)) >> _u16(2)))
-        at, to = _u64(line) * stride, _u64(line) * width * _3
+        at, to = (_u64(line) & (v * _16 - _1)) * stride, _u64(line) * width * _3
         if rgb:
             for j in range(width):
                 i, k = _u64(j), to + _3 * _u64(j)

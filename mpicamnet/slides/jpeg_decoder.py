@@ -108,7 +108,7 @@ def _plan_of(header: Header, raw: bytes, rgb: bool) -> _Plan:
     from .jpeg_scan import PAD
     from .jpeg_tile import decode
     h, v = header.sampling
-    across, down = -(-header.width // (8 * h)), -(-header.height // (8 * v))
+    across = -(-header.width // (8 * h))
     chunks = [-(-across * h // LANES)] * v + [-(-across // LANES)] * 2
     begins = np.cumsum([0, *chunks]) * CHUNK  # of the rows of blocks of an MCU row: luma's, Cb, Cr
     kinds = list(dict.fromkeys(zip(header.dc, header.ac, strict=True)))  # mostly luma's tables, and those of both colours
@@ -118,11 +118,11 @@ def _plan_of(header: Header, raw: bytes, rgb: bool) -> _Plan:
     blocks += [(begins[v + c], 1, 0, table[1 + c], 1 + c, table[(2 + c) % 3]) for c in range(2)]
     luma, colour = chunks[0] * LANES, chunks[v] * LANES  # strides, of eight samples
     planes = [(begins[a], chunks[0], a * 8 * luma, luma, 0, 8 * v) for a in range(v)]
-    planes += [(begins[v + c], chunks[v], 8 * down * (v * luma + c * colour), colour, 64 * (1 + c), 8) for c in range(2)]
+    planes += [(begins[v + c], chunks[v], 16 * (v * luma + c * colour), colour, 64 * (1 + c), 8) for c in range(2)]
     places = np.full(256, 64 * LANES, np.uint64)
     places[:64] = ZIGZAG * LANES
     fields = (header.scan, np.array([header.height, header.width, h, v], np.uint64), header.restart, rgb,
               *(np.concatenate(t) for t in zip(*(tables(*kind) for kind in kinds), strict=True)),
               header.quantisers.reshape(-1), *(np.array(lines, np.uint64).reshape(-1) for lines in (blocks, planes)), places)
-    sizes = _Sizes(int(begins[-1]), 64 * LANES, 16 * down * (v * luma + 2 * colour), 8 * luma + 64, PAD)
+    sizes = _Sizes(int(begins[-1]), 64 * LANES, 32 * (v * luma + 2 * colour), 8 * luma + 64, PAD)
     return _Plan(raw, fields, sizes, decode)

@@ -18,7 +18,7 @@ from .jpeg_colour import paint
 from .jpeg_dct import FIELDS, samples_of
 from .jpeg_scan import ended, load, scan, unstuffed
 
-MADE_OF = ("jpeg_codes.py", "jpeg_colour.py", "jpeg_dct.py", "jpeg_scan.py", "0913dfe76c04")  # see synth/noise.py
+MADE_OF = ("jpeg_codes.py", "jpeg_colour.py", "jpeg_dct.py", "jpeg_scan.py", "7f0a1cea2fd3")  # see synth/noise.py
 
 _u64, _u8 = np.uint64, np.uint8
 _0, _1, _2, _3, _7, _8, _56 = (_u64(v) for v in (0, 1, 2, 3, 7, 8, 56))
@@ -48,11 +48,11 @@ def decode(source: Any, start: Any, shape: Any, restart: Any, rgb: Any, dc: Any,
         is, where its table begins in `ac`, its channel, and where the table of the block after it begins.
     planes
         uint64 (6 n,): for each row of blocks of an MCU row, where it is in `coefficients`, how many chunks it takes, where it goes in
-        `samples` in the first MCU row, the stride there (both by eight samples), its quantiser in `quantisers`, and lines of samples from an MCU row to the next.
+        `samples` in even MCU rows, the stride there (both by eight samples), its quantiser in `quantisers`, and its lines in an MCU row.
     places
         uint64 (256,): the offset of a coefficient in its chunk, from its place in zigzag order; beyond 63, that of the chunk's last row.
     data, coefficients, work, samples, sums, wide
-        Room: uint8 (n + PAD,), int16, int16 (64 LANES,), uint32 (four bytes of a line each), uint16 and uint8 (2, stride + 64).
+        Room: uint8 (n + PAD,), int16, int16 (64 LANES,), uint32 (two MCU rows, four bytes of a line each), uint16 and uint8 (2, stride + 64).
     out
         uint8 (height width 3,).
     """
@@ -81,7 +81,7 @@ def decode(source: Any, start: Any, shape: Any, restart: Any, rgb: Any, dc: Any,
                 return False
             left -= last - mcu
             mcu = last
-        if not samples_of(coefficients, quantisers, planes, _u64(row), work, samples):
+        if not samples_of(coefficients, quantisers, planes, _u64(row) & _1, work, samples):
             return False
         ready = min((_u64(row) + _1) * v * _8, height)
         if v == _2 and _u64(row) + _1 < down:
