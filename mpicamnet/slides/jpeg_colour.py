@@ -8,6 +8,8 @@ import numpy as np
 from ..compiled import compiled
 from .jpeg_dct import mod32, word
 
+MADE_OF = ("jpeg_dct.py", "0f85623e365e")  # see synth/noise.py
+
 _i32, _i16, _u64, _u32, _u16, _u8 = np.int32, np.int16, np.uint64, np.uint32, np.uint16, np.uint8
 _0, _1, _2, _3, _15, _16, _64 = (_u64(v) for v in (0, 1, 2, 3, 15, 16, 64))
 # 2^16 times 0.402, -0.228, -0.34414 and 0.28586: jdcolor.c's factors less whole ones, which are added apart, so that 16 bits hold them.

@@ -9,6 +9,8 @@ from ..compiled import compiled
 from .jpeg_codes import BITS, END
 from .jpeg_dct import CHUNK, LANES
 
+MADE_OF = ("jpeg_codes.py", "jpeg_dct.py", "39aa99cc3219")  # see synth/noise.py
+
 FIELDS = 6  # of a line of `blocks`, see jpeg_tile.py
 PAD = 2048  # bytes beyond a scan's data that may be read: more than an MCU of 6 x 64 of the longest codes can take before it is noticed
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import imagecodecs
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from mpicamnet.slides import jpeg_tile, open_slide
+from mpicamnet.slides import jpeg_colour, jpeg_scan, jpeg_tile, open_slide
 from mpicamnet.slides.jpeg_decoder import JpegDecoder
 from mpicamnet.slides.slide import Pixels
 from mpicamnet.slides.tiff import TiffSlide
@@ -224,8 +225,9 @@ def test_tiles_of_real_slides_are_libjpegs(path: Path) -> None:
         assert decoded == tiles
 
 
-def test_a_change_in_a_kernel_makes_those_that_call_it_be_compiled_anew() -> None:
-    *names, held = jpeg_tile.MADE_OF
-    folder = Path(jpeg_tile.__file__).parent
+@pytest.mark.parametrize("module", [jpeg_scan, jpeg_colour, jpeg_tile])
+def test_a_change_in_a_kernel_makes_those_that_call_it_be_compiled_anew(module: ModuleType) -> None:
+    *names, held = module.MADE_OF
+    folder = Path(str(module.__file__)).parent
     today = hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()[:12]
-    assert held == today, f"jpeg_tile.MADE_OF must end with {today}: else Numba's cache still decodes with the old kernels"
+    assert held == today, f"{module.__name__}.MADE_OF must end with {today}: else Numba's cache still decodes with the old kernels"
