@@ -33,8 +33,8 @@ def paint(bytes_: Any, first: Any, last: Any, height: Any, width: Any, h: Any, v
            out: Any) -> None:
     """Lines `first` to `last` of the tile: colours upsampled, and all of it made RGB.
 
-    `bytes_` holds two MCU rows, in turn. `colours`: where Cb and Cr begin, and their stride. A colour's sample weighs 3/4, its neighbour 1/4, in either direction; beyond the edge lies
-    the sample at the edge.
+    `bytes_` holds two MCU rows, in turn. `colours`: where Cb and Cr begin, and their stride. A colour's sample weighs 3/4, its neighbour 1/4, in
+    either direction; beyond the edge lies the sample at the edge.
     """
     samples, lines, space = (width + h - _1) // h, (height + v - _1) // v, stride + _64
     for line in range(first, last):

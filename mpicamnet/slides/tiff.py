@@ -1,7 +1,7 @@
 """Tiled TIFF slides (generic, Aperio SVS, Philips), decoded tile by tile: the program's hot path.
 
 A tile costs one `pread` and one call of the codec, which writes into the caller's buffer with the GIL released. Pixels are those of
-OpenSlide (libjpeg-turbo's accurate DCT and fancy upsampling in both).
+OpenSlide: those of libjpeg-turbo's accurate DCT and fancy upsampling, which our own kernels (jpeg_decoder.py) give, too.
 """
 from __future__ import annotations
 

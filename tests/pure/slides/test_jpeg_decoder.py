@@ -110,6 +110,13 @@ def test_decoders_serve_tiles_of_different_tables_in_turn() -> None:
         assert np.array_equal(px, reference(data))
 
 
+def test_tables_that_are_new_in_each_tile_are_left_to_libjpeg() -> None:
+    rng, decoder = np.random.default_rng(1), JpegDecoder((64, 64, 3), None, False)
+    tiles = [encoded(rng.integers(0, 9 + k, (64, 64, 3), np.uint8), optimize=True) for k in range(200)]
+    assert 10 < sum(decoder.own(data) is not None for data in tiles) < 40
+    assert sum(decoder.own(tiles[0]) is not None for _ in range(40)) > 20  # the same ones again are worth it
+
+
 def test_a_buffer_is_written_to() -> None:
     data, out = encoded(content("picture", 64, 80)), np.zeros((64, 80, 3), np.uint8)
     assert JpegDecoder(out.shape, None, False)(data, out=out) is out
