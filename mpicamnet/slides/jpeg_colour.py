@@ -30,7 +30,7 @@ def _whole(v: Any) -> Any:
 
 @compiled
 def paint(bytes_: Any, first: Any, last: Any, height: Any, width: Any, h: Any, v: Any, rgb: Any, stride: Any, colours: Any, sums: Any, wide: Any,
-           out: Any) -> None:
+          out: Any) -> None:
     """Lines `first` to `last` of the tile: colours upsampled, and all of it made RGB.
 
     `bytes_` holds two MCU rows, in turn. `colours`: where Cb and Cr begin, and their stride. A colour's sample weighs 3/4, its neighbour 1/4, in

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 ZIGZAG = np.array([0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56,
                    57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63])  # T.81, figure 5
-SOF0, SOF1, DHT, SOI, EOI, SOS, DQT, DRI, COM = 0xC0, 0xC1, 0xC4, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xFE
+SOF0, SOF1, DHT, EOI, SOS, DQT, DRI, COM = 0xC0, 0xC1, 0xC4, 0xD9, 0xDA, 0xDB, 0xDD, 0xFE
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,6 @@ def _header(read: _Read, scan: bytes, start: int) -> Header | None:
         dc = [read.codes[which >> 4] for _, which in chosen]
         ac = [read.codes[16 + (which & 15)] for _, which in chosen]
     except KeyError:
-        return None
-    if any(which >> 4 > 3 for _, which in chosen):
         return None
     rows = np.zeros((3, 64), np.int16)
     for c, values in enumerate(quantisers):

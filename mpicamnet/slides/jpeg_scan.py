@@ -80,7 +80,7 @@ def _long_dc(bits: Any, code: Any) -> Any:
 
 @compiled
 def scan(data: Any, end: Any, state: Any, dc: Any, ac: Any, dc_codes: Any, ac_codes: Any, blocks: Any, first: Any, last: Any, places: Any,
-          coefficients: Any) -> Any:
+         coefficients: Any) -> Any:
     """Decode MCUs `first` to `last` of a row; False at the first thing that is wrong.
 
     `state`: byte, bits in hand, how many (at least BITS, none wrong), and the three DC predictions. Bits come in while the look-up that needs none

@@ -18,7 +18,7 @@ from .jpeg_colour import paint
 from .jpeg_dct import FIELDS, samples_of
 from .jpeg_scan import ended, load, scan, unstuffed
 
-MADE_OF = ("jpeg_codes.py", "jpeg_colour.py", "jpeg_dct.py", "jpeg_scan.py", "0619c1577d7d")  # see synth/noise.py
+MADE_OF = ("jpeg_codes.py", "jpeg_colour.py", "jpeg_dct.py", "jpeg_scan.py", "1370c9923962")  # see synth/noise.py
 
 _u64, _u8 = np.uint64, np.uint8
 _0, _1, _2, _3, _7, _8, _56 = (_u64(v) for v in (0, 1, 2, 3, 7, 8, 56))
