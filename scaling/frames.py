@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-AHEAD = 512 << 20  # bytes let go before they are written: more than is written between two looks, less than is written before they are missed
-LOOK = 0.02  # seconds between two looks
+AHEAD = 64 << 20  # bytes let go before they are written: more than is written between two looks, and soon used up
+LOOK = 0.005  # seconds between two looks
 UNIT = 2 << 20  # frames are let go in huge pages
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .. import slides
 from ..config import Extract
 from ..errors import SlideError
 from ..slides import Level, Resolution, Slide, SlideRecord, open_record, shrink
-from .filter import count, scatter
+from .filter import compact, count, scatter
 
 _SOURCE_BYTES = 16 << 20  # px held at a time while patches are shrunk
 
@@ -24,6 +25,14 @@ class Filled:
     counts: npt.NDArray[np.int64]
     bad: npt.NDArray[np.bool_]
     error: SlideError | None
+
+
+def load_kernels() -> None:
+    """Load what reads and filters patches: done by all ranks while the slides are planned, where those that have none to plan would wait."""
+    slides.load_kernels()
+    px, place = np.full((1, 16, 16, 3), 255, np.uint8), np.zeros(1, np.int64)
+    scatter(px[0], 0, 0, place, place, place, px.copy(), np.zeros((1, 2), np.int64), np.uint8(0), np.uint8(0))
+    compact(px.reshape(1, -1), np.ones(1, bool))
 
 
 class Filler:

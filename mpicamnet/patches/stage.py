@@ -16,7 +16,7 @@ from ..job import Job, software
 from ..ranks import Progress, Rounds, Share, Standing, agree, contiguous_shares, fence, reach_of, slowest, wait_asleep
 from ..ranks.fence import RankFault
 from ..words import size as in_bytes
-from .fill import Filler
+from .fill import Filler, load_kernels
 from .plan import Candidates, SlidePlan, digest_of, plan_slide, window_candidates
 from .rows import Reader, Verdicts
 from .sampling import Chosen, Draw, arrange
@@ -71,6 +71,7 @@ def make_plans(job: Job, stride: int) -> tuple[dict[int, SlidePlan], dict[int, S
                     mine[i] = plan_slide(job.records[i], i, job.config, stride)
                 except SlideError as e:
                     mine[i] = e
+            load_kernels()
         job.clock.count("plan", sum(int(p.windows.sum()) for p in mine.values() if isinstance(p, SlidePlan)))
         every = sorted((i, p) for part in world.allgather(mine) for i, p in part.items())
     plans = {i: p for i, p in every if isinstance(p, SlidePlan)}
