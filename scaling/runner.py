@@ -32,9 +32,9 @@ def command_of(ranks: int, words: list[str], environment: Mapping[str, str], cor
     return ["mpirun", "--bind-to", *(["core"] if ranks <= cores else ["none", "--oversubscribe"]), "-n", str(ranks), *words]
 
 
-def environment_of(environment: Mapping[str, str], ranks: int, cores: int) -> dict[str, str]:
-    """What a run needs besides: ranks that wait give their core away where there are more ranks than cores."""
-    return {"OMPI_MCA_mpi_yield_when_idle": str(int(ranks > cores)), "OMPI_MCA_btl_vader_single_copy_mechanism": "none", **environment,
+def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a run needs besides. How ranks wait is the program's to say: it is measured as it is used."""
+    return {"OMPI_MCA_btl_vader_single_copy_mechanism": "none", **environment,
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [environment.get("PYTHONPATH", "")])])}
 
 
@@ -42,7 +42,7 @@ def cohort(slides: Slides, folder: Path) -> Path:
     """The folder of a drawn cohort; drawn once."""
     root = folder / slides.name
     words = [sys.executable, "-m", "mpicamnet", "synth", str(root), "--slides", str(slides.count), "--size", str(slides.side), "--tissue", slides.tissue]
-    done = subprocess.run(words, env=environment_of(os.environ, 1, 1), capture_output=True, text=True)
+    done = subprocess.run(words, env=environment_of(os.environ), capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"slides cannot be drawn ({done.stderr.strip()})", root, "look at the disk")
     return root
@@ -63,7 +63,7 @@ def run(case: Case, repeat: int, folder: Path, timeout: float) -> list[Row]:
     with held(here, work / "made" / "patches.h5.partial"):
         begun, cpu = time.perf_counter(), _cpu_of_children()
         try:
-            done = subprocess.run(words, env=environment_of(os.environ, case.ranks, cores), capture_output=True, text=True, timeout=timeout)
+            done = subprocess.run(words, env=environment_of(os.environ), capture_output=True, text=True, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise UserError(f"{case.study}, {case.label}, {case.ranks} ranks did not end in {timeout:.0f} s", work, "see `--timeout`") from None
         wall, cpu = time.perf_counter() - begun, _cpu_of_children() - cpu
