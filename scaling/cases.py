@@ -8,9 +8,10 @@ from typing import Any, Literal
 EXTRACT: dict[str, Any] = {"data": {"patch": 224}, "extract": {"sampling": "dense"}}
 RANDOM = {"data": {"patch": 224}, "extract": {"sampling": "random", "per_class": 500}}  # the paper's layer 1: 500 patches per class and slide
 # Small enough for two cores: the demo's network and patch. One epoch of few rows, for what is told by its steps alone.
-LEARN: dict[str, Any] = {"data": {"patch": 96, "level": 1, "split": {"by": "slide", "fractions": [0.5, 0.25, 0.25]}},
-         "extract": {"sampling": "random", "per_class": 150, "block": 2048},
-         "train": {"model": "camnet_small", "epochs": 1, "batch": 32, "optimizer": "adam", "learning_rate": 1.0e-3}}
+LEARN: dict[str, Any] = {
+    "data": {"patch": 96, "level": 1, "split": {"by": "slide", "fractions": [0.5, 0.25, 0.25]}},
+    "extract": {"sampling": "random", "per_class": 150, "block": 2048},
+    "train": {"model": "camnet_small", "epochs": 1, "batch": 32, "optimizer": "adam", "learning_rate": 1.0e-3}}
 # Minutes on a core: TensorFlow's start takes seconds on any number of ranks, and must not be what is measured.
 LONG = {**LEARN, "extract": {**LEARN["extract"], "per_class": 600}, "train": {**LEARN["train"], "epochs": 16}, "infer": {"stride": 10}}
 
