@@ -127,9 +127,12 @@ def _windows_on_tissue(mask: npt.NDArray[np.bool_], downsample: float, grid: Gri
     if len(x) == 0:
         return x, y, np.zeros(0, np.float32)
     left, top = int(x0.min() // downsample), int(y0.min() // downsample)
-    piece = mask[top:int((y0.max() + side) // downsample) + 2, left:int((x0.max() + side) // downsample) + 2]
+    below, right = int((y0.max() + side) // downsample) + 2, int((x0.max() + side) // downsample) + 2
+    piece = mask[top:below, left:right]
     if config.tissue.min_fraction > 0 and not piece.any():
         return x[:0], y[:0], np.zeros(0, np.float32)
+    if below <= mask.shape[0] and right <= mask.shape[1] and piece.all():
+        return x, y, np.ones(len(x), np.float32)
     fraction = tissue_fractions(piece, downsample, x0 - left * downsample, y0 - top * downsample, side)  # type: ignore[arg-type]
     on_tissue = fraction >= config.tissue.min_fraction
     return x[on_tissue], y[on_tissue], fraction[on_tissue]

@@ -178,8 +178,9 @@ class Extraction:
         if mark.blocks > len(units):
             raise UserError("patches.h5.partial is further than the work there is", self.job.work, "remove it and run again")
         world = self.job.comms.world
-        # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones.
-        most = min(self.most, max(int(units.weights.max(initial=1)), int(reach[-1]) // (LEAST_ROUNDS * world.size)))
+        # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones. Room for a quarter more than
+        # the largest unit: the small ones of a slide's edge go with another, else a rank with one of them alone waits for the others.
+        most = min(self.most, max(int(units.weights.max(initial=1)) * 5 // 4, int(reach[-1]) // (LEAST_ROUNDS * world.size)))
         rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
 
         def tell(now: Standing) -> None:

@@ -17,9 +17,6 @@ from .slide import Level, Pixels, Slide
 
 Mask = npt.NDArray[np.bool_]
 
-_BLACK = 30  # a px whose three channels are all below: gaps between scanned strips, the background of fluorescence
-_PADDING_WHITE = 250  # all three at or above: painted by the scanner's program; glass itself is 235 to 249 and belongs in the histogram
-_NEARLY_WHITE = 235  # all three at or above: glass, whatever the threshold
 # Limits of Otsu's threshold. On the slides looked at, glass peaks at a saturation of 2 to 7 of 255, its noise ends near 15; Otsu alone gave
 # 34 to 71. Above 40 pale tissue beside dark is lost, and a slide without glass is split through its tissue.
 _SATURATION_LIMITS = (15, 40)
@@ -46,13 +43,13 @@ def tissue_mask(slide: Slide, tissue: Tissue) -> tuple[Mask, float]:
     h, w = -(-lv.height // factor), -(-lv.width // factor)
     if tissue.method == "none":
         return np.ones((h, w), bool), lv.downsample * factor
+    from .tissue_channel import look
     channel = np.empty((h, w), np.uint8)
     never = np.empty((h, w), bool)
     counts = np.zeros(256, np.int64)
     for y, x, px in _blocks(slide, level, factor):
         part = (slice(y, y + px.shape[0]), slice(x, x + px.shape[1]))
-        channel[part], never[part], padding = _look(px, tissue)
-        counts += np.bincount(channel[part].ravel(), minlength=256) - np.bincount(channel[part][padding], minlength=256)
+        channel[part], never[part] = look(np.ascontiguousarray(px), tissue.channel == "grey", counts)
     threshold = _threshold(counts, tissue)
     mask = channel > threshold if tissue.channel == "saturation" else channel < threshold
     if tissue.pen:
@@ -135,36 +132,6 @@ def _averaged(px: Pixels, factor: int) -> Pixels:
     n = (high[:, None] * wide[None, :])[..., None]
     means: Pixels = ((sums + n // 2) // n).astype(np.uint8)
     return means
-
-
-def _look(px: Pixels, tissue: Tissue) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
-    """Of RGB px: the channel that is thresholded, what is never tissue, and what stays out of the histogram."""
-    r, g, b = px[..., 0], px[..., 1], px[..., 2]
-    high, low = np.maximum(np.maximum(r, g), b), np.minimum(np.minimum(r, g), b)
-    black = high < _BLACK
-    channel = _saturation(high, low) if tissue.channel == "saturation" else _grey(r, g, b)
-    return channel, black | (low >= _NEARLY_WHITE), black | (low >= _PADDING_WHITE)
-
-
-def _saturation(high: npt.NDArray[np.uint8], low: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """HSV saturation, 0 to 255, rounded: looked up at one flat index, as dividing is ten times slower, and an index of two arrays four times."""
-    saturation: npt.NDArray[np.uint8] = _SATURATION.take((high.astype(np.uint16) << 8) | (high - low))
-    return saturation
-
-
-def _saturation_table() -> npt.NDArray[np.uint8]:
-    high, spread = np.arange(256)[:, None], np.arange(256)[None, :]
-    table: npt.NDArray[np.uint8] = np.minimum((255 * spread + high // 2) // np.maximum(high, 1), 255).astype(np.uint8)
-    return table
-
-
-_SATURATION = _saturation_table()
-
-
-def _grey(r: npt.NDArray[np.uint8], g: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Rec. 601 luma in 8-bit fractions."""
-    luma: npt.NDArray[np.uint8] = ((r.astype(np.uint16) * 77 + g.astype(np.uint16) * 150 + b.astype(np.uint16) * 29) >> 8).astype(np.uint8)
-    return luma
 
 
 def _threshold(counts: npt.NDArray[np.int64], tissue: Tissue) -> int:

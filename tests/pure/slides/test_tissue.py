@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.color import rgb2hsv
 from skimage.filters import threshold_otsu
 
 from mpicamnet.config import Tissue
 from mpicamnet.slides import Level, open_slide, tissue_fractions, tissue_mask
 from mpicamnet.slides.pieces import without_small_pieces
 from mpicamnet.slides.tissue import _dilated, _eroded, otsu
+from mpicamnet.slides.tissue_channel import look
 from tests.shared_data import DATA, needs_data
 
 PINK, PURPLE, PALE, GLASS = (210, 130, 170), (120, 70, 150), (230, 180, 205), (242, 241, 243)
@@ -200,3 +202,16 @@ def test_small_pieces_are_those_that_scipy_labels(shape: tuple[int, int], share:
     large = np.bincount(pieces.ravel()) >= 5
     large[0] = False
     assert np.array_equal(without_small_pieces(mask, 5), large[pieces])
+
+
+def test_the_channel_is_hsv_saturation_or_rec_601_luma_and_padding_stays_out_of_the_histogram() -> None:
+    px = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
+    px[:40], px[40:80], px[80:120] = px[:40] // 10, px[40:80] % 6 + 250, px[80:120] % 21 + 235  # black; painted white; nearly white
+    high, low = px.max(axis=-1), px.min(axis=-1)
+    padding = (high < 30) | (low >= 250)
+    for grey, expected in ((False, 255 * rgb2hsv(px)[..., 1]), (True, px @ [0.299, 0.587, 0.114])):
+        counts = np.ones(256, np.int64)  # it is added to
+        channel, never = look(px, grey, counts)
+        assert np.abs(channel - expected).max() <= (1.7 if grey else 0.51)  # luma by fractions of 256, cut off
+        assert np.array_equal(never, (high < 30) | (low >= 235))
+        assert np.array_equal(counts - 1, np.bincount(channel[~padding], minlength=256))
