@@ -7,14 +7,16 @@ ahead of its output, which takes those that were freed last.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-AHEAD = 64 << 20  # bytes let go before they are written: more than is written between two looks, and soon used up
+AHEAD = 64 << 20  # bytes let go for each core before they are written: more than is written between two looks, and soon used up
 LOOK = 0.005  # seconds between two looks
 UNIT = 2 << 20  # frames are let go in huge pages
 
@@ -26,9 +28,9 @@ def available() -> int:
 
 
 @contextlib.contextmanager
-def held(size: int, output: Path) -> Iterator[None]:
+def held(size: int, output: Path, writers: int) -> Iterator[None]:
     """Hold frames for `size` bytes, at most half of the memory that is there, and let them go as `output` grows (bytes that it has on disk); all of
-    them where it has gone, or at the end."""
+    them where it has gone, or at the end. It is written on the first `writers` cores, where so many ranks are bound."""
     size = min(size, available() // 2) // UNIT * UNIT
     if not size:
         yield
@@ -38,7 +40,7 @@ def held(size: int, output: Path) -> Iterator[None]:
         with memoryview(frames) as view:
             np.frombuffer(view, np.uint8)[::mmap.PAGESIZE] = 1
         done = threading.Event()
-        follower = threading.Thread(target=_follow, args=(frames, size, output, done), daemon=True)
+        follower = threading.Thread(target=_follow, args=(frames, size, output, sorted(os.sched_getaffinity(0))[:writers], done), daemon=True)
         follower.start()
         try:
             yield
@@ -47,14 +49,17 @@ def held(size: int, output: Path) -> Iterator[None]:
             follower.join()
 
 
-def _follow(frames: mmap.mmap, size: int, output: Path, done: threading.Event) -> None:
+def _follow(frames: mmap.mmap, size: int, output: Path, cores: list[int], done: threading.Event) -> None:
+    # Linux keeps what a core frees for that core (some 100 MB): let go on each in turn, or ranks on the others are given what the hypervisor took back.
+    turn = itertools.cycle(cores)
     left, seen = size, False
     while left and not done.wait(LOOK):
         try:
-            wanted, seen = max(0, size - AHEAD - output.stat().st_blocks * 512), True
+            wanted, seen = max(0, size - AHEAD * len(cores) - output.stat().st_blocks * 512), True
         except FileNotFoundError:
             wanted = 0 if seen else size
         wanted = wanted // UNIT * UNIT
         if wanted < left:
+            os.sched_setaffinity(0, {next(turn)})  # of this thread alone
             frames.madvise(mmap.MADV_DONTNEED, wanted, left - wanted)
             left = wanted

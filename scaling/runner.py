@@ -60,7 +60,7 @@ def run(case: Case, repeat: int, folder: Path, timeout: float) -> list[Row]:
     only = [word for stage in case.stages for word in ("--only", stage)]
     words = command_of(case.ranks, [sys.executable, "-m", "mpicamnet", "run", str(config), *only], os.environ, cores)
     here = 0 if "SLURM_JOB_ID" in os.environ else case.output_bytes  # elsewhere other nodes write
-    with held(here, work / "made" / "patches.h5.partial"):
+    with held(here, work / "made" / "patches.h5.partial", case.ranks):
         begun, cpu = time.perf_counter(), _cpu_of_children()
         try:
             done = subprocess.run(words, env=environment_of(os.environ), capture_output=True, text=True, timeout=timeout)

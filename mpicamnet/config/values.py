@@ -11,6 +11,8 @@ import yaml
 
 from .keys import Config
 
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, a quarter of the time: rank 0 writes a config where all others wait
+
 
 def as_dict(config: Any) -> dict[str, Any]:
     """A config (or a part of one) as plain dicts, lists and scalars."""
@@ -19,7 +21,7 @@ def as_dict(config: Any) -> dict[str, Any]:
 
 def as_yaml(config: Config) -> str:
     """The whole config, defaults included, as YAML that `load` reads back to the same."""
-    return yaml.safe_dump(as_dict(config), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(as_dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def select(config: Config, keys: typing.Iterable[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Patches out of slides: every file tile that a set of patches needs is decoded once, and scattered to all patches that it meets."""
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections import OrderedDict
@@ -27,8 +28,9 @@ class Filled:
     error: SlideError | None
 
 
+@functools.cache
 def load_kernels() -> None:
-    """Load what reads and filters patches: done by all ranks while the slides are planned, where those that have none to plan would wait."""
+    """Load, once, what reads and filters patches: done by all ranks while the slides are planned, where those that have none to plan would wait."""
     slides.load_kernels()
     px, place = np.full((1, 16, 16, 3), 255, np.uint8), np.zeros(1, np.int64)
     scatter(px[0], 0, 0, place, place, place, px.copy(), np.zeros((1, 2), np.int64), np.uint8(0), np.uint8(0))

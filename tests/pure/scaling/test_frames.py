@@ -28,7 +28,7 @@ def soon(true: Callable[[], bool]) -> bool:
 def test_frames_are_let_go_as_the_output_grows_and_all_of_them_when_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "AHEAD", 20 * MB)
     output, before = tmp_path / "x.partial", anonymous()
-    with frames.held(200 * MB, output):
+    with frames.held(200 * MB, output, 1):
         assert anonymous() - before > 190 * MB
         time.sleep(5 * frames.LOOK)
         assert anonymous() - before > 190 * MB, "nothing is let go before there is an output"
@@ -41,8 +41,8 @@ def test_frames_are_let_go_as_the_output_grows_and_all_of_them_when_it_has_its_n
 def test_no_more_than_half_of_the_memory_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "available", lambda: 100 * MB)
     before = anonymous()
-    with frames.held(1000 * MB, tmp_path / "x"):
+    with frames.held(1000 * MB, tmp_path / "x", 1):
         assert 40 * MB < anonymous() - before < 60 * MB
     assert anonymous() - before < 20 * MB
-    with frames.held(0, tmp_path / "x"):
+    with frames.held(0, tmp_path / "x", 1):
         assert anonymous() - before < 20 * MB
