@@ -7,7 +7,6 @@ ahead of its output, which takes those that were freed last.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import mmap
 import os
 import threading
@@ -50,16 +49,15 @@ def held(size: int, output: Path, writers: int) -> Iterator[None]:
 
 
 def _follow(frames: mmap.mmap, size: int, output: Path, cores: list[int], done: threading.Event) -> None:
-    # Linux keeps what a core frees for that core (some 100 MB): let go on each in turn, or ranks on the others are given what the hypervisor took back.
-    turn = itertools.cycle(cores)
     left, seen = size, False
     while left and not done.wait(LOOK):
         try:
             wanted, seen = max(0, size - AHEAD * len(cores) - output.stat().st_blocks * 512), True
         except FileNotFoundError:
             wanted = 0 if seen else size
-        wanted = wanted // UNIT * UNIT
-        if wanted < left:
-            os.sched_setaffinity(0, {next(turn)})  # of this thread alone
-            frames.madvise(mmap.MADV_DONTNEED, wanted, left - wanted)
-            left = wanted
+        # Linux keeps what a core frees for that core (some 100 MB): let go a part on each, or a rank is given what the hypervisor took back.
+        part = (left - wanted) // len(cores) // UNIT * UNIT
+        for core in cores if part > 0 else []:
+            os.sched_setaffinity(0, {core})  # of this thread alone
+            left -= part
+            frames.madvise(mmap.MADV_DONTNEED, left, part)
