@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mpicamnet.patches.stage import LEAST_ROUNDS
-from mpicamnet.patches.units import unit_rows
+from mpicamnet.patches.units import held_rows, round_rows
 from mpicamnet.ranks import reach_of
 from mpicamnet.ranks.shares import rounds_of
 
@@ -74,9 +73,7 @@ def simulate(work: Work, machine: Machine, costs: Costs, nodes: int, ranks_per_n
     slower = (1 + costs.contention * (at_work - 1)) * max(1.0, per_node / machine.cores) / machine.core_speed
     hop = machine.link_us * 1e-6 * max(1, np.ceil(np.log2(size)))  # a collective of a few numbers: a tree of messages
     reach = reach_of(work.windows)
-    # As patches.stage.Extraction: what a rank holds, in rounds enough.
-    most = max((work.buffer << 20) // (work.patch**2 * 3), unit_rows(work.patch))
-    most = min(most, max(int(work.windows.max(initial=1)), int(reach[-1]) // (LEAST_ROUNDS * size)))
+    most = round_rows(work.windows, held_rows(work.buffer, work.patch), size)
 
     start = costs.start + machine.operation_ms * 1e-3 * np.log2(size + 1)
     plan = -(-work.slides // size) * costs.plan * slower + hop

@@ -23,11 +23,10 @@ from .sampling import Chosen, Draw, arrange
 from .schema import SCHEMA, Rows, statuses, texts
 from .shard import own_slides, own_units
 from .store import Content, Mark, Store, content_of, finish, left_behind, room_for_metadata, write_error
-from .units import Units, unit_rows, units_at, units_of
+from .units import Units, held_rows, round_rows, unit_rows, units_at, units_of
 
 PHASES = ["plan", "lay", "select", "read", "decode", "wait", "write", "mark", "sync", "finish", "stage"]
 NO_TISSUE = "no tissue"
-LEAST_ROUNDS = 48
 
 
 def run(job: Job) -> None:
@@ -156,7 +155,7 @@ class Extraction:
     def __init__(self, job: Job, store: Store):
         self.job = job
         extract, patch = job.config.extract, job.config.data.patch
-        self.most = max((extract.buffer << 20) // (patch * patch * 3), unit_rows(patch))
+        self.most = held_rows(extract.buffer, patch)
         self.filler = Filler(extract, job.config.data.reader)
         self._store = store
         self._buffers = [np.empty((self.most if extract.storage == "pixels" else unit_rows(patch), patch, patch, 3), np.uint8)
@@ -178,9 +177,7 @@ class Extraction:
         if mark.blocks > len(units):
             raise UserError("patches.h5.partial is further than the work there is", self.job.work, "remove it and run again")
         world = self.job.comms.world
-        # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones. Room for a quarter more than
-        # the largest unit: the small ones of a slide's edge go with another, else a rank with one of them alone waits for the others.
-        most = min(self.most, max(int(units.weights.max(initial=1)) * 5 // 4, int(reach[-1]) // (LEAST_ROUNDS * world.size)))
+        most = round_rows(units.weights, self.most, world.size)
         rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
 
         def tell(now: Standing) -> None:

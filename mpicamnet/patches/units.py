@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..slides import SlideRecord
 from .plan import Candidates, SlidePlan
 
+LEAST_ROUNDS = 48
 UNIT_BYTES = 48 << 20  # px of the candidates that are worked on at a time; no setting: a rerun must count the same units
 
 
@@ -38,6 +39,20 @@ class Units:
 def unit_rows(patch: int) -> int:
     """The most candidates of a unit."""
     return max(1, UNIT_BYTES // (patch * patch * 3))
+
+
+def held_rows(buffer: int, patch: int) -> int:
+    """The most candidates whose px a rank holds: `buffer` MiB of them, and any unit."""
+    return max((buffer << 20) // (patch * patch * 3), unit_rows(patch))
+
+
+def round_rows(weights: npt.NDArray[np.int64], held: int, ranks: int) -> int:
+    """The most candidates of a rank's share of a round: at most `held`.
+
+    Small work goes in many rounds too: a kill costs a round, and many small shares even out better than a few large ones. Room for a quarter more than
+    the largest unit: small ones, at a slide's edge, go with another, else a rank that has one of them alone waits for the others.
+    """
+    return min(held, max(int(weights.max(initial=1)) * 5 // 4, int(weights.sum()) // (LEAST_ROUNDS * ranks)))
 
 
 def units_of(counts: list[npt.NDArray[np.int32]], slides: list[int], patch: int, most: int | None = None) -> Units:

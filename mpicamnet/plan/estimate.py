@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..config import Config
 from ..infer.network import TURNS
-from ..patches.units import unit_rows
+from ..patches.units import held_rows, unit_rows
 from ..timings import StageTime, likeness
 from . import costs
 from .work import Work
@@ -47,7 +47,7 @@ def extract(work: Work, config: Config, ranks: int) -> Estimate:
         px, words = 2 * min(around, work.tissue), f"{work.slides:,} slides, {keys.per_class:,} of a class"
     seconds = costs.EXTRACT_START + (work.slides * costs.SLIDE_SECONDS + px / costs.PX_PER_SECOND) / ranks
     held = unit_rows(side) * side * side * 3
-    buffers = min(2, ranks) * max(held, keys.buffer * MIB) if keys.storage == "pixels" else held
+    buffers = min(2, ranks) * held_rows(keys.buffer, side) * side * side * 3 if keys.storage == "pixels" else held
     chunk = keys.chunk * MIB  # the last is as large as the others
     size = math.ceil(work.rows * work.px / chunk) * chunk + work.rows * costs.COLUMNS + costs.PATCHES_HEAD
     left = buffers + keys.cache * MIB

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import resource
 import shutil
 import sys
 import time
@@ -13,6 +12,7 @@ from mpicamnet import config as cfg
 from mpicamnet.job import Job
 from mpicamnet.patches import stage
 from mpicamnet.ranks import Clock, Communicators, Log, Signals, finish, start
+from mpicamnet.ranks.clock import most_held
 from mpicamnet.slides import catalogue
 
 
@@ -59,10 +59,9 @@ def warm(job: Job) -> None:
 
 def main() -> None:
     comms = start().with_members(None)
-    seconds(comms, sys.argv[1])
+    stage.run(job_of(comms, sys.argv[1]))
+    peak = max(comms.world.allgather(most_held())) >> 20  # before frames are held
     found = [seconds(comms, sys.argv[1])[0] for _ in range(int(sys.argv[2]))]
-    peak = comms.world.reduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, op=max) if comms.world.size > 1 else \
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     if comms.world.rank == 0:
         print("peak", peak, "MiB")
         print(json.dumps(found))
