@@ -57,7 +57,9 @@ def _follow(frames: mmap.mmap, size: int, output: Path, cores: list[int], done: 
             wanted = 0 if seen else size
         # Linux keeps what a core frees for that core (some 100 MB): let go a part on each, or a rank is given what the hypervisor took back.
         part = (left - wanted) // len(cores) // UNIT * UNIT
-        for core in cores if part > 0 else []:
+        if part <= 0:
+            continue
+        for core in cores:
             os.sched_setaffinity(0, {core})  # of this thread alone
             left -= part
             frames.madvise(mmap.MADV_DONTNEED, left, part)

@@ -43,7 +43,7 @@ IMPORTS = 3.0  # seconds, once in a process: TensorFlow and Keras
 
 FILE_TILE = 512  # px: what most slides are cut into
 EXTRACT_START, SLIDE_SECONDS = 0.5, 0.1  # seconds: compiled code is loaded; a slide of 3,500 px is opened and its mask is made
-PX_PER_SECOND = 200e6  # read, filtered and written (README: 225 to 284 Mpx/s)
+PX_PER_SECOND = 200e6  # read, filtered and written (README: 280 to 289 Mpx/s in the page cache)
 COLUMNS, PATCHES_HEAD = 53, 1e6  # bytes of a row beside its px: place, slide, label, shares, digest; of patches.h5 beside its rows
 PYTHON = 150 * MB  # of a rank with NumPy, HDF5 and MPI
 

@@ -46,11 +46,10 @@ def extract(work: Work, config: Config, ranks: int) -> Estimate:
         around = round(work.rows / max(work.passing, 0.01) * (side + costs.FILE_TILE) ** 2)
         px, words = 2 * min(around, work.tissue), f"{work.slides:,} slides, {keys.per_class:,} of a class"
     seconds = costs.EXTRACT_START + (work.slides * costs.SLIDE_SECONDS + px / costs.PX_PER_SECOND) / ranks
-    held = unit_rows(side) * side * side * 3
-    buffers = min(2, ranks) * held_rows(keys.buffer, side) * side * side * 3 if keys.storage == "pixels" else held
+    held = min(2, ranks) * held_rows(keys.buffer, side) if keys.storage == "pixels" else unit_rows(side)
     chunk = keys.chunk * MIB  # the last is as large as the others
     size = math.ceil(work.rows * work.px / chunk) * chunk + work.rows * costs.COLUMNS + costs.PATCHES_HEAD
-    left = buffers + keys.cache * MIB
+    left = held * side**2 * 3 + keys.cache * MIB
     return Estimate("extract", words, seconds, costs.EXTRACT_START, size, costs.PYTHON + left, "plan", work.windows, left=left)
 
 

@@ -142,12 +142,10 @@ def sleep_until(requests: list[MPI.Request], longest: float = 0.002) -> None:
 
     Awake at first, as waits between ranks at work are short, but giving way: sleep takes 0.05 ms at least, and a core that has slept is slow for a while.
     """
-    asleep = time.perf_counter() + AWAKE
+    tired, pause = time.perf_counter() + AWAKE, 0.00002
     while not MPI.Request.Testall(requests):
-        if time.perf_counter() > asleep:
-            break
-        os.sched_yield()
-    pause = 0.00002
-    while not MPI.Request.Testall(requests):
-        time.sleep(pause)
-        pause = min(2 * pause, longest)
+        if time.perf_counter() < tired:
+            os.sched_yield()
+        else:
+            time.sleep(pause)
+            pause = min(2 * pause, longest)

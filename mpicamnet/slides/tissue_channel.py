@@ -11,8 +11,6 @@ from ..compiled import compiled
 _BLACK = 30  # a px whose three channels are all below: gaps between scanned strips, the background of fluorescence
 _PADDING_WHITE = 250  # all three at or above: painted by the scanner's program; glass itself is 235 to 249 and belongs in the histogram
 _NEARLY_WHITE = 235  # all three at or above: glass, whatever the threshold
-
-
 _SATURATION = np.minimum((255 * np.arange(256) + np.arange(256)[:, None] // 2) // np.maximum(np.arange(256)[:, None], 1), 255).astype(np.uint8)
 
 
