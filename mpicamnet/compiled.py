@@ -1,23 +1,26 @@
 """How the kernels that see slides and patches are compiled, by Numba: without the interpreter's lock, and kept for the next process.
 
-Numba looks for a BLAS as soon as it loads a kernel, and finds it by importing scipy.linalg: 0.2 s for each rank at each start. No kernel here
-multiplies matrices (eigenvalues are LAPACK's, which is looked for where it is wanted), so Numba is told that there is none.
+Numba looks for a BLAS and for CFFI as soon as it loads a kernel, and finds them by importing scipy.linalg and a parser of C: 0.25 s for each rank at
+each start. No kernel here multiplies matrices (eigenvalues are LAPACK's, which is looked for where it is wanted) or calls C, so Numba is told that
+there are none.
 """
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 
-BLAS = "scipy.linalg.cython_blas"
+UNUSED = {"scipy.linalg.cython_blas": "numba.np.arraymath", "cffi": "numba.core.typing.cffi_utils"}  # and where Numba looks for it
 F = TypeVar("F", bound=Callable[..., Any])
 
-if BLAS not in sys.modules:
-    sys.modules[BLAS] = None  # type: ignore[assignment]  # an import of it now fails, and reads no file
-    import numba.np.arraymath  # noqa: F401  # where Numba looks
-    del sys.modules[BLAS]
+for library, seeker in UNUSED.items():
+    if library not in sys.modules:
+        sys.modules[library] = None  # type: ignore[assignment]  # an import of it now fails, and reads no file
+        importlib.import_module(seeker)
+        del sys.modules[library]
 
 
 def compiled(function: F) -> F:

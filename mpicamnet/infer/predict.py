@@ -1,7 +1,7 @@
 """Units of a slide's grid -> probabilities: a thread reads the next units while the network looks at the last ones."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +41,14 @@ class Network:
 class Prediction:
     """The work of the rounds (ranks.rounds.Task): units in, tiles out. `units` come from `read`, one after the other, as the rounds ask for them."""
 
-    def __init__(self, comm: Comm, store: Store, network: Network, units: Iterator[Rows], clock: Clock):
-        self._comm, self._store, self._network, self._units, self._clock = comm, store, network, units, clock
+    def __init__(self, comm: Comm, store: Store, network: Network, units: Iterator[Rows], clock: Clock, nudge: Callable[[], None]):
+        self._comm, self._store, self._network, self._units, self._clock, self._nudge = comm, store, network, units, clock, nudge
 
     def work(self, share: Share) -> Outcome:
         tiles: list[Tiles] = []
         errors: dict[int, SlideError] = {}
         for _ in range(len(share)):
+            self._nudge()
             with self._clock.phase("feed"):
                 rows = next(self._units)
             assert rows.pixels is not None

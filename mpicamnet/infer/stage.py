@@ -215,7 +215,7 @@ def _predict(job: Job, comm: Comm, store: Store, plans: Plans, units: Units, mod
         progress.update(int(reach[now.blocks]), units.at(now.blocks, job.records), slowest(now))
 
     with ahead(read(reader, units, rounds.shares(mark.blocks), card.patch, clock), AHEAD) as rows:
-        task = Prediction(comm, store, network, rows, clock)
+        task = Prediction(comm, store, network, rows, clock, rounds.nudge)
         tiles, _ = rounds.run(task, mark.blocks, np.array([mark.rows, 0]), tell).tolist()
     filler.close()
     return Mark(0, len(units), len(units), tiles, 0)

@@ -5,6 +5,7 @@ import functools
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class Filler:
     """Open slide and decoded tiles of one rank; close it when done.
 
     One slide is open at a time: work comes slide by slide. Tiles that reach beyond the block in hand are kept (up to `extract.cache` MiB),
-    since the neighbouring blocks need them too.
+    since the neighbouring blocks need them too. `between_tiles` is called before each.
     """
 
     def __init__(self, extract: Extract, reader: str = "auto"):
@@ -51,6 +52,7 @@ class Filler:
         self._record: SlideRecord | None = None
         self._tiles = _Tiles(extract.cache << 20)
         self.decode_seconds = 0.0
+        self.between_tiles: Callable[[], None] = lambda: None
 
     def close(self) -> None:
         if self._slide is not None:
@@ -107,6 +109,7 @@ class Filler:
         width, height = slide.levels[level].tile_width, slide.levels[level].tile_height
         tiles, starts, patches = _tiles_of_patches(x, y, side, slide.levels[level])
         for (row, column), first, last in zip(tiles, starts, [*starts[1:], len(patches)], strict=True):
+            self.between_tiles()
             picks = patches[first:last]
             keep = (column + 1) * width > end[0] or (row + 1) * height > end[1]
             begun = time.perf_counter()

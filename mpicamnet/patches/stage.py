@@ -158,8 +158,9 @@ class Extraction:
         self.most = held_rows(extract.buffer, patch)
         self.filler = Filler(extract, job.config.data.reader)
         self._store = store
-        self._buffers = [np.empty((self.most if extract.storage == "pixels" else unit_rows(patch), patch, patch, 3), np.uint8)
-                         for _ in range(min(2, job.comms.world.size))]  # a rank alone writes each round before it begins the next
+        held = extract.storage == "pixels"
+        self._buffers = [np.empty((self.most if held else unit_rows(patch), patch, patch, 3), np.uint8)
+                         for _ in range(min(2, job.comms.world.size) if held else 1)]  # a rank alone writes each round before it begins the next
         self._reader: Reader | None = None
         self._units: Units | None = None
         self._mark = Mark()
@@ -179,6 +180,7 @@ class Extraction:
         world = self.job.comms.world
         most = round_rows(units.weights, self.most, world.size)
         rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
+        self.filler.between_tiles = rounds.nudge
 
         def tell(now: Standing) -> None:
             progress.update(int(reach[now.blocks]), f"{now.sums[0]:,} rows kept", units.at(now.blocks, self.job.records), slowest(now))

@@ -1,7 +1,8 @@
 """What ranks tell each other once per round, without stopping: a few whole numbers, summed.
 
-`post` starts the exchange and returns at once; the rank works on, and `wait` gives what the others said. So a slow rank delays nobody until
-the round after. Every rank posts and waits the same number of times, in the same order.
+An exchange starts as it is made; the rank works on, and `wait` gives what the others said. So a slow rank delays nobody until the round after.
+What is said goes from rank to rank in several steps, and each waits until a rank calls MPI: one that works long calls `nudge` now and then, or others
+wait for it. Every rank makes and awaits the same number of exchanges, in the same order.
 """
 from __future__ import annotations
 
@@ -37,6 +38,10 @@ class Exchange:
         self._most = np.zeros_like(self._own)
         self._requests = [comm.Iexscan(self._said, self._before, MPI.SUM), comm.Iallreduce(self._said, self._total, MPI.SUM),
                           comm.Iallreduce(self._own, self._most, MPI.MAX)]
+
+    def nudge(self) -> None:
+        """Pass on what has come: microseconds."""
+        MPI.Request.Testall(self._requests)
 
     def wait(self) -> Heard:
         """What the others said; sleeps until the last has spoken."""

@@ -1,8 +1,8 @@
 """Rounds: ranks take turns at a list of blocks, and what they make goes to places that depend on what the others made.
 
 In each round a rank works on its piece, tells the others how much came of it, and goes on with the next piece; only then does it hear what the
-others said, knows where its outcome belongs, and puts it there. So the exchange costs no waiting while ranks are less than a round apart, and
-at most two outcomes are in memory. A rank alone puts each outcome at once.
+others said, knows where its outcome belongs, and puts it there. So the exchange costs no waiting while ranks are less than a round apart (and pass
+on, by `nudge`, what the others tell each other), and at most two outcomes are in memory. A rank alone puts each outcome at once.
 
     rank 0   work 1 | say 1 . work 2 | hear 1, put 1, say 2 . work 3 | ...
 """
@@ -25,6 +25,7 @@ from .signals import Signals, stopped
 
 T = TypeVar("T")
 R = TypeVar("R")
+NUDGE = 0.004  # seconds between two looks at what the others say: short beside a round, long beside a look
 FAILED, STOP, BUSY, SIZES = 0, 1, 2, 3  # places in what ranks tell each other
 
 
@@ -75,6 +76,15 @@ class Rounds(Generic[T]):
     def __init__(self, comm: Comm, weights: npt.NDArray[np.int64], most: int, clock: Clock, signals: Signals):
         self._comm, self._most, self._clock, self._signals = comm, most, clock, signals
         self._reach = reach_of(weights)
+        self._told: Exchange | None = None
+        self._nudged = 0.0
+
+    def nudge(self) -> None:
+        """Pass on what ranks tell each other: for work that takes long, as often as it likes, on the thread that called `run`."""
+        now = time.perf_counter()
+        if self._told is not None and now - self._nudged > NUDGE:
+            self._told.nudge()
+            self._nudged = now
 
     def shares(self, start: int) -> Iterator[Share]:
         """What this rank will be handed, round after round, in a walk from block `start` on: known beforehand, so it can be read ahead."""
@@ -97,8 +107,8 @@ class Rounds(Generic[T]):
             at = shares[-1].stop
             self._settle(task, walk, progress)
             busy = round(1e6 * walk.busy)
-            said = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), busy, *task.sizes(outcome), own=busy)
-            walk.pending = (said, outcome, at)
+            self._told = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), busy, *task.sizes(outcome), own=busy)
+            walk.pending = (self._told, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
                 self._settle(task, walk, progress)
             if walk.stop:
@@ -117,7 +127,7 @@ class Rounds(Generic[T]):
         if walk.pending is None:
             return
         exchange, outcome, end = walk.pending
-        walk.pending = None
+        walk.pending = self._told = None
         with self._clock.phase("wait"):
             heard = exchange.wait()
         if heard.total[FAILED]:

@@ -45,12 +45,17 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArra
     cuts, wanted = [start], float(base)
     for rank in range(size):
         begun = int(reach[cuts[-1]])
-        # Counted from the round's beginning: counted from the last cut, ranks that want less than half a block each would all get none but the last.
-        wanted = wanted + min(max(level - done[rank], 0), most) if rank < size - 1 else base + total
+        due = max(level - done[rank], 0)
+        # Counted from the round's beginning: counted from the last cut, ranks that want less than half a block each would all get none.
+        wanted = wanted + min(due, most)
+        if rank == size - 1 and total == left:
+            wanted = float(reach[-1])
         cut = _nearest(reach, min(max(wanted, begun), begun + most))
         if reach[cut] - begun > most:
             cut -= 1
         cuts.append(max(cut, cuts[-1]))
+        if due >= most:  # what it cannot hold is not for the next one, who may be ahead
+            wanted = float(reach[cuts[-1]])
     if cuts[-1] == start:  # what is left is less than half a block for each: one rank takes one
         taker = int(done.argmin())
         cuts = [start] * (taker + 1) + [start + 1] * (size - taker)

@@ -191,13 +191,16 @@ def _eroded(mask: Mask, side: int) -> Mask:
 def _dilated(mask: Mask, side: int, mirrored: bool = False) -> Mask:
     """Dilation by a square; one of even side is off centre by half a px, `mirrored` to the other side, so that opening shifts nothing."""
     before = (side - 1) // 2 if mirrored else side // 2
-    out = mask
+    h, w = mask.shape
+    run, other = np.zeros((h + side - 1, w + side - 1), bool), np.empty((h + side - 1, w + side - 1), bool)
+    run[before:before + h, before:before + w] = mask
     for axis in (0, 1):
-        wide = np.pad(out, [(before, side - 1 - before) if a == axis else (0, 0) for a in (0, 1)])
-        done, run = 1, wide
+        done = 1
         while done < side:  # runs of 2, 4, 8, ... px, then the rest
             step = min(done, side - done)
-            run = (run[step:] | run[:-step]) if axis == 0 else (run[:, step:] | run[:, :-step])
+            first, second = (run[step:], run[:-step]) if axis == 0 else (run[:, step:], run[:, :-step])
+            longer = other[:first.shape[0], :first.shape[1]]  # two arrays in turn: fresh memory for each takes twice as long
+            np.logical_or(first, second, out=longer)
+            run, other = longer, run
             done += step
-        out = run
-    return out
+    return run

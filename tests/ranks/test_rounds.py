@@ -104,6 +104,43 @@ def test_a_signal_to_one_rank_stops_all_and_what_was_done_is_marked(ranks: int) 
     assert put_together(outcomes) == EXPECTED[:rows]
 
 
+class Busy(Odd):
+    """The first rank works half a second on its second share, and nudges or does not; when each rank began to put its first outcome, and that work ended."""
+
+    def __init__(self, me: int):
+        super().__init__()
+        self.slow, self.shares, self.ended, self.placed = me == 0, 0, 0.0, 0.0
+        self.nudge: Any = None
+
+    def work(self, share: Share) -> list[int]:
+        self.shares += 1
+        if self.slow and self.shares == 2:
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until:
+                self.nudge()
+            self.ended = time.monotonic()
+        return super().work(share)
+
+    def put(self, outcome: list[int], before: Any, total: Any) -> None:
+        self.placed = self.placed or time.monotonic()
+        super().put(outcome, before, total)
+
+
+def busy(comms: Communicators) -> tuple[float, float]:
+    task = Busy(comms.world.rank)
+    rounds: Rounds[list[int]] = Rounds(comms.world, np.array(WEIGHTS, np.int64), 6, Clock(), Signals())
+    task.nudge = rounds.nudge
+    rounds.run(task, 0, np.array([0]), lambda now: None)
+    return task.ended, task.placed
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_a_rank_that_nudges_while_it_works_long_keeps_no_other_from_putting_what_it_has(ranks: int) -> None:
+    """Open MPI hands what ranks tell each other through the first rank, and only while that one calls it."""
+    (ended, _), *others = on_ranks(ranks, busy)
+    assert all(placed < ended - 0.2 for _, placed in others)
+
+
 class Tired(Odd):
     """Sleeps 20 ms over each share on one rank, and 2 ms on the others."""
 

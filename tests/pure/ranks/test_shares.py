@@ -52,3 +52,10 @@ def test_fewer_blocks_than_ranks_are_done_in_one_round_by_as_many_ranks(blocks: 
     """No rank is due half a block: all the same each block goes to a rank of its own, and none waits for another."""
     first, *more = dealt([100] * blocks, ranks, 100)
     assert not more and sorted(len(b) for b in first) == [0] * (ranks - blocks) + [1] * blocks
+
+
+def test_a_rank_that_is_behind_and_can_hold_no_more_catches_up_as_the_one_ahead_gets_none() -> None:
+    """14 blocks to a row, the last one smaller: with two ranks it always falls to the same one, and neither can hold two blocks."""
+    weights = ([256] * 13 + [176]) * 40
+    load = [sum(weights[b] for r in dealt(weights, 2, 320) for b in r[k]) for k in range(2)]
+    assert max(load) - min(load) <= 256
