@@ -174,8 +174,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command in `words` (default: the command line) and return the exit code."""
     # Where colorama is installed Numba would have it end every rank with escape codes: mpirun's ranks think that they are on a terminal.
     os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
-    # Numba and TensorFlow make half a million objects as they start, none of them garbage: to look through them all twice takes each rank 0.15 s.
-    gc.set_threshold(50_000)
+    # Numba and TensorFlow make half a million objects as they start, none of them garbage, and Python would look through them all again and again.
+    gc.set_threshold(200_000)
     try:
         a = parser().parse_args(words)
         code: int = a.process(a)
@@ -186,6 +186,8 @@ def main(words: Sequence[str] | None = None) -> int:
             print(f"mpicamnet: error: {e}", file=sys.stderr, flush=True)
         _leave_together()
         return e.code
+    finally:
+        gc.freeze()  # nor twice more as it ends: a sixth of all that a rank does besides its work
 
 
 def _leave_together() -> None:
