@@ -26,10 +26,12 @@ from .table import Row
 
 
 def command_of(ranks: int, words: list[str], environment: Mapping[str, str], cores: int) -> list[str]:
-    """`words` on so many ranks: by srun inside a SLURM job, else by mpirun, with each rank on a core of its own while there are enough."""
+    """`words` on so many ranks: by srun inside a SLURM job, else by mpirun, with each rank on a core of its own while there are enough, and as many on
+    each core where that comes out even: left to themselves, three may share one for a while, and all wait for these."""
     if "SLURM_JOB_ID" in environment:
         return ["srun", "--mpi=pmix", "-n", str(ranks), *words]
-    return ["mpirun", "--bind-to", *(["core"] if ranks <= cores else ["none", "--oversubscribe"]), "-n", str(ranks), *words]
+    places = ["core"] if ranks <= cores else ["none", "--oversubscribe"] if ranks % cores else ["core:overload-allowed", "--map-by", "core", "--oversubscribe"]
+    return ["mpirun", "--bind-to", *places, "-n", str(ranks), *words]
 
 
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,8 @@ LINES = [{"stage": "extract", "phase": p, "ranks": 2, "seconds": {"min": 1.0, "m
 def test_inside_a_slurm_job_srun_starts_the_ranks_with_pmix_else_mpirun() -> None:
     assert command_of(8, ["prog"], {"SLURM_JOB_ID": "7"}, 2) == ["srun", "--mpi=pmix", "-n", "8", "prog"]
     assert command_of(2, ["prog"], {}, 2) == ["mpirun", "--bind-to", "core", "-n", "2", "prog"]
-    assert command_of(4, ["prog"], {}, 2) == ["mpirun", "--bind-to", "none", "--oversubscribe", "-n", "4", "prog"]
+    assert command_of(3, ["prog"], {}, 2) == ["mpirun", "--bind-to", "none", "--oversubscribe", "-n", "3", "prog"]
+    assert command_of(4, ["prog"], {}, 2) == ["mpirun", "--bind-to", "core:overload-allowed", "--map-by", "core", "--oversubscribe", "-n", "4", "prog"]
 
 
 def test_rows_go_to_csv_and_come_back_as_they_were(tmp_path: Path) -> None:
