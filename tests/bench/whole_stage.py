@@ -29,7 +29,7 @@ def job_of(comms: Communicators, path: str, *overrides: str) -> Job:
 def seconds(comms: Communicators, path: str, *overrides: str) -> tuple[float, float, Job]:
     """One extraction, from before the slide is opened until the file has its name: seconds on the wall, CPU seconds of this rank."""
     job = job_of(comms, path, *overrides)
-    warm(job)
+    warm(job, path, *overrides)
     comms.world.Barrier()
     begun, cpu = time.perf_counter(), time.process_time()
     stage.run(job)
@@ -38,23 +38,25 @@ def seconds(comms: Communicators, path: str, *overrides: str) -> tuple[float, fl
     return time.perf_counter() - begun, cpu, job
 
 
-def warm(job: Job) -> None:
-    """Hold page frames until the clock starts. A hypervisor takes back frames some 2 s after they were freed (free page reporting), and the first use
-    of another costs a fault: what earlier runs freed is taken while we hold ours, and ours are used before they are missed. Huge pages for the file,
-    and small ones for arrays. All ranks wait awake, as they come from their start: a core that has slept runs at half its speed for a tenth of a second."""
-    world, spare = job.comms.world, job.work.with_suffix(".spare")
-    with mmap.mmap(-1, 256 << 20) as small:
+def warm(job: Job, path: str, *overrides: str) -> None:
+    """Hold page frames, and work, until the clock starts. A hypervisor takes back frames some 2 s after they were freed (free page reporting) or last
+    used, and the next use costs a fault: what earlier runs freed is taken while we hold ours, and ours are used once more just before they are let go.
+    Huge pages for the file, by each rank for its part, and small ones for arrays. All ranks extract meanwhile, without px: so that slide, kernels and
+    heap are in use, and because a core that has slept runs at half its speed for a tenth of a second."""
+    world, spare = job.comms.world, job.work.with_suffix(f".spare{job.comms.world.rank}")
+    part = bytes((1800 << 20) // world.size)
+    with mmap.mmap(-1, 256 << 20) as small, spare.open("w+b", 0) as large:
         small.madvise(mmap.MADV_NOHUGEPAGE)
-        small[::mmap.PAGESIZE] = bytes(len(small) // mmap.PAGESIZE)
-        if world.rank == 0:
-            spare.write_bytes(bytes(1800 << 20))
+        for once in (True, False):
+            large.seek(0)
+            large.write(part)
+            small[::mmap.PAGESIZE] = bytes(len(small) // mmap.PAGESIZE)
+            begun = time.perf_counter()
+            while once and world.bcast(time.perf_counter() - begun) < 3:
+                stage.run(job_of(job.comms, path, *overrides, "extract.storage=coords", f"work={job.work}-warm"))
         world.Barrier()
-        begun = time.perf_counter()
-        while time.perf_counter() - begun < 3:
-            pass
-        if world.rank == 0:
-            spare.unlink()
-        world.Barrier()
+        spare.unlink()
+    world.Barrier()
 
 
 def main() -> None:
