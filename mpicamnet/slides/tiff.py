@@ -106,9 +106,11 @@ class TiffSlide:
         """See `Slide.read`."""
         lv = self.level_of(level)
         left, top = lv.column_row(x, y)
-        px = np.full((h, w, 3), 255, np.uint8)
+        px = np.empty((h, w, 3), np.uint8)
         x0, x1 = max(left, 0), min(left + w, lv.width)
         y0, y1 = max(top, 0), min(top + h, lv.height)
+        if x1 - x0 < w or y1 - y0 < h:
+            px[...] = 255
         if x0 >= x1 or y0 >= y1:
             return px
         tw, th = lv.tile_width, lv.tile_height
@@ -117,9 +119,8 @@ class TiffSlide:
             a, b = max(y0, row * th), min(y1, (row + 1) * th)
             for column in range(x0 // tw, -(-x1 // tw)):
                 tile = self.tile(level, column, row, buffer)
-                if tile is not None:
-                    c, d = max(x0, column * tw), min(x1, (column + 1) * tw)
-                    px[a - top:b - top, c - left:d - left] = tile[a - row * th:b - row * th, c - column * tw:d - column * tw]
+                c, d = max(x0, column * tw), min(x1, (column + 1) * tw)
+                px[a - top:b - top, c - left:d - left] = 255 if tile is None else tile[a - row * th:b - row * th, c - column * tw:d - column * tw]
         return px
 
     def level_of(self, index: int) -> Level:

@@ -12,7 +12,7 @@ from .ahead import ahead
 from .feed import Feed
 
 Forward = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-SCORED_AT_ONCE = 128  # rows per forward pass, whatever the number of ranks
+SCORED_AT_ONCE = 64  # rows per forward pass, whatever the number of ranks: few, so that they fall evenly on these
 
 
 def logits_of(comm: Comm, signals: Signals, forward: Forward, feed: Feed, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
