@@ -30,8 +30,13 @@ def command_of(ranks: int, words: list[str], environment: Mapping[str, str], cor
     each core where that comes out even: left to themselves, three may share one for a while, and all wait for these."""
     if "SLURM_JOB_ID" in environment:
         return ["srun", "--mpi=pmix", "-n", str(ranks), *words]
-    places = ["core"] if ranks <= cores else ["none", "--oversubscribe"] if ranks % cores else ["core:overload-allowed", "--map-by", "core", "--oversubscribe"]
-    return ["mpirun", "--bind-to", *places, "-n", str(ranks), *words]
+    if ranks <= cores:
+        bound = ["core"]
+    elif ranks % cores == 0:
+        bound = ["core:overload-allowed", "--map-by", "core", "--oversubscribe"]
+    else:
+        bound = ["none", "--oversubscribe"]
+    return ["mpirun", "--bind-to", *bound, "-n", str(ranks), *words]
 
 
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5fd, h5p, h5s
+from h5py import h5fd, h5p
 
 from ..config import Extract
 from ..errors import FILE_SYSTEM, UserError, file_system_error
@@ -34,6 +34,7 @@ from ..ranks.hints import hints
 from .journal import Journal, last_mark, lay_journal
 from .journal import Mark as Mark
 from .schema import COLUMNS, Rows, most_jpeg_bytes
+from .slab import write_rows
 
 COLUMN_CHUNK = 16384  # rows
 LIBVER = ("earliest", "v108")  # newer formats mark a file as open for writing, so a killed run would leave one that refuses to open
@@ -106,7 +107,7 @@ class Store:
             ends = byte + np.cumsum([len(j) for j in rows.jpeg], dtype=np.uint64)
             slabs += [("jpeg/offset", ends.astype(np.uint64), at + 1), ("jpeg/bytes", np.frombuffer(b"".join(rows.jpeg), np.uint8), byte)]
         try:
-            written = sum(self._write(*slab) for slab in slabs)
+            written = sum(write_rows(self._datasets[name], values, at, self._transfer) for name, values, at in slabs if len(values) or self._collective)
         except OSError as e:
             if self._collective:
                 abort(write_error(e, Path(self._file.filename), rows.nbytes))
@@ -121,21 +122,6 @@ class Store:
         for name, values, at in slabs:
             if len(values) and not np.array_equal(self._file[name][at:at + len(values)], values):
                 raise OSError(errno.ENOSPC, "no space left on device (the file does not hold what was written)")
-
-    def _write(self, name: str, values: npt.NDArray[Any], at: int) -> int:
-        """One hyperslab, by the low-level call: h5py's own returns early on an empty one, and in a collective write the others would wait."""
-        if len(values) == 0 and not self._collective:
-            return 0
-        dataset = self._datasets[name]
-        values = np.ascontiguousarray(values, dataset.dtype)
-        there, here = dataset.get_space(), h5s.create_simple(values.shape)
-        if len(values):
-            there.select_hyperslab((at,) + (0,) * (values.ndim - 1), values.shape)
-        else:
-            there.select_none()
-            here.select_none()
-        dataset.write(here, there, values, dxpl=self._transfer)
-        return values.nbytes
 
     def mark(self, mark: Mark) -> None:
         """Note how far all have come; by one rank, after all have written."""

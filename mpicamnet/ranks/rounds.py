@@ -127,7 +127,7 @@ class Rounds(Generic[T]):
         if walk.pending is None:
             return
         exchange, outcome, end = walk.pending
-        walk.pending = self._told = None
+        walk.pending = None
         with self._clock.phase("wait"):
             heard = exchange.wait()
         if heard.total[FAILED]:

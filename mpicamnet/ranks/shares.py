@@ -48,8 +48,6 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArra
         due = max(level - done[rank], 0)
         # Counted from the round's beginning: counted from the last cut, ranks that want less than half a block each would all get none.
         wanted = wanted + min(due, most)
-        if rank == size - 1 and total == left:
-            wanted = float(reach[-1])
         cut = _nearest(reach, min(max(wanted, begun), begun + most))
         if reach[cut] - begun > most:
             cut -= 1

@@ -105,7 +105,7 @@ def test_a_signal_to_one_rank_stops_all_and_what_was_done_is_marked(ranks: int) 
 
 
 class Busy(Odd):
-    """The first rank works half a second on its second share, and nudges or does not; when each rank began to put its first outcome, and that work ended."""
+    """The first rank works half a second on its second share, and nudges; notes when that work ended, and when each rank began to put its first outcome."""
 
     def __init__(self, me: int):
         super().__init__()
