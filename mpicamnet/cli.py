@@ -32,7 +32,8 @@ class Parser(argparse.ArgumentParser):
     """argparse with our one-line errors."""
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(message, "", f"see `{self.prog} --help`")
+        key = message.startswith("unrecognized") and "=" in message  # a key of the config, without the word before it
+        raise UserError(message, "", "change keys of the config by `--set KEY=VALUE`" if key else f"see `{self.prog} --help`")
 
 
 def parser() -> argparse.ArgumentParser:

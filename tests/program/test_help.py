@@ -88,3 +88,8 @@ def test_zsh_can_read_its_script(tmp_path: Path) -> None:
 
 def test_completion_for_another_shell_is_refused_in_one_line() -> None:
     assert "'bash', 'zsh'" in error_line(mpicamnet("--print-completion", "fish"), 2)
+
+
+def test_a_key_without_set_before_it_is_refused_with_how_to_write_it() -> None:
+    line = error_line(mpicamnet("plan", "c.yaml", "data.patch=96"), 2)
+    assert "data.patch=96" in line and "`--set KEY=VALUE`" in line
