@@ -64,5 +64,5 @@ def share_seconds(ranks: int = 2000) -> float:
     """Measured now: seconds that working out one round's shares takes, per rank that there is."""
     reach = reach_of(np.full(4 * ranks, 324, np.int64))
     begun = time.perf_counter()
-    contiguous_shares(reach, 0, np.zeros(ranks, np.int64), 334)
+    contiguous_shares(reach, 0, np.zeros(ranks), 334)
     return (time.perf_counter() - begun) / ranks

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-AHEAD = 64 << 20  # bytes let go for each core before they are written: more than is written between two looks, and soon used up
-LOOK = 0.005  # seconds between two looks
+AHEAD = 24 << 20  # bytes let go for each core before they are written: more than is written between two looks, and soon used up
+LOOK = 0.002  # seconds between two looks
 UNIT = 2 << 20  # frames are let go in huge pages
 
 

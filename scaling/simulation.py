@@ -101,7 +101,7 @@ def simulate(work: Work, machine: Machine, costs: Costs, nodes: int, ranks_per_n
         size_out = pending * work.bytes_out * work.kept
         timed("file system, writing", lambda: _stored(clock + size_out * costs.written_byte * slower, size_out, machine, machine.file_write, per_node))
 
-    for shares in rounds_of(reach, 0, size, most):
+    for shares in rounds_of(reach, 0, size, most):  # as ranks here are equally fast, how long they work changes nothing
         edges = np.array([shares[0].start, *(s.stop for s in shares)])
         windows = np.diff(reach[edges]).astype(np.float64)
         rounds += 1

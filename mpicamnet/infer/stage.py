@@ -207,7 +207,7 @@ def _predict(job: Job, comm: Comm, store: Store, plans: Plans, units: Units, mod
     # Small work in many rounds too: a kill costs a round, and many small pieces even out better than a few large ones.
     largest = int(units.weights.max())
     most = max(largest, min(ROUND_BYTES // (card.patch * card.patch * 3), int(reach[-1]) // (LEAST_ROUNDS * comm.size)))
-    rounds: Rounds[Outcome] = Rounds(comm, units.weights, most, clock, job.signals)
+    rounds: Rounds[Outcome] = Rounds(comm, units.weights, most, clock, job.signals, beforehand=True)
     filler = Filler(config.extract, config.data.reader)
     reader = Reader(_as_pixels(config), plans, _candidates(plans, config), filler)
 

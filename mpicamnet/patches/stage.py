@@ -311,7 +311,7 @@ def _choose(task: Extraction, plans: dict[int, SlidePlan]) -> dict[int, Candidat
         placed, seen_at = arrange(plans, every)
         units, candidates = units_at(plans, placed, config.data.patch)
         reader = Reader(config, plans, candidates, task.filler)
-        share = contiguous_shares(reach_of(units.weights), 0, np.zeros(world.size, np.int64), int(units.weights.sum()))[world.rank]
+        share = contiguous_shares(reach_of(units.weights), 0, np.zeros(world.size), int(units.weights.sum()))[world.rank]
         with fence(world):
             seen = reader.verdicts(units, share.start, share.stop, task.scratch)
         seen = Verdicts.join(world.allgather(seen))

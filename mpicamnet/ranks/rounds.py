@@ -4,6 +4,8 @@ In each round a rank works on its piece, tells the others how much came of it, a
 others said, knows where its outcome belongs, and puts it there. So the exchange costs no waiting while ranks are less than a round apart (and pass
 on, by `nudge`, what the others tell each other), and at most two outcomes are in memory. A rank alone puts each outcome at once.
 
+Pieces are near-equal by weight, and even out by how long ranks work on them.
+
     rank 0   work 1 | say 1 . work 2 | hear 1, put 1, say 2 . work 3 | ...
 """
 from __future__ import annotations
@@ -20,13 +22,13 @@ from .clock import Clock
 from .communicators import Comm
 from .exchange import Exchange
 from .fence import agree, as_error
-from .shares import Share, reach_of, rounds_of
+from .shares import Evening, Share, above_even, contiguous_shares, reach_of, rounds_of
 from .signals import Signals, stopped
 
 T = TypeVar("T")
 R = TypeVar("R")
 NUDGE = 0.004  # seconds between two looks at what the others say: short beside a round, long beside a look
-FAILED, STOP, BUSY, SIZES = 0, 1, 2, 3  # places in what ranks tell each other
+FAILED, STOP, SIZES = 0, 1, 2  # places in what ranks tell each other
 
 
 class Task(Protocol[T]):
@@ -63,6 +65,8 @@ class _Walk(Generic[T]):
     """Where a walk stands on one rank."""
 
     before: npt.NDArray[np.int64]  # sum of sizes over the rounds that were put
+    late: npt.NDArray[np.float64]  # weight that each rank is to have less of in the next round
+    evening: Evening
     pending: tuple[Exchange, T | None, int] | None = None  # a round that was told, not put; the block it ends at
     to_mark: tuple[int, npt.NDArray[np.int64]] | None = None  # blocks that are put here, but perhaps not yet everywhere
     error: Exception | None = None  # what went wrong on this rank and the others do not know yet
@@ -71,10 +75,13 @@ class _Walk(Generic[T]):
 
 
 class Rounds(Generic[T]):
-    """A walk through `weights` (int64, one per block), at most `most` of weight per rank and round; collective over `comm`."""
+    """A walk through `weights` (int64, one per block), at most `most` of weight per rank and round; collective over `comm`.
 
-    def __init__(self, comm: Comm, weights: npt.NDArray[np.int64], most: int, clock: Clock, signals: Signals):
-        self._comm, self._most, self._clock, self._signals = comm, most, clock, signals
+    `beforehand`: shares follow from the weights alone, and `shares` tells them; else they follow how long ranks work, too.
+    """
+
+    def __init__(self, comm: Comm, weights: npt.NDArray[np.int64], most: int, clock: Clock, signals: Signals, beforehand: bool = False):
+        self._comm, self._most, self._clock, self._signals, self._beforehand = comm, most, clock, signals, beforehand
         self._reach = reach_of(weights)
         self._told: Exchange | None = None
         self._nudged = 0.0
@@ -87,7 +94,8 @@ class Rounds(Generic[T]):
             self._nudged = now
 
     def shares(self, start: int) -> Iterator[Share]:
-        """What this rank will be handed, round after round, in a walk from block `start` on: known beforehand, so it can be read ahead."""
+        """What this rank will be handed, round after round, in a walk from block `start` on: so it can be read ahead."""
+        assert self._beforehand
         return (shares[self._comm.rank] for shares in rounds_of(self._reach, start, self._comm.size, self._most))
 
     def run(self, task: Task[T], start: int, begun: npt.NDArray[np.int64], progress: Callable[[Standing], None]) -> npt.NDArray[np.int64]:
@@ -96,18 +104,22 @@ class Rounds(Generic[T]):
         Returns that sum over all blocks. Raises on all ranks what the first failing rank raised, or `stopped()`.
         """
         comm, at = self._comm, start
-        walk: _Walk[T] = _Walk(np.array(begun, np.int64))
+        walk: _Walk[T] = _Walk(np.array(begun, np.int64), np.zeros(comm.size), Evening(comm.size, self._most))
         blocks = len(self._reach) - 1
-        for shares in rounds_of(self._reach, start, comm.size, self._most):
+        while at < blocks:
+            shares = contiguous_shares(self._reach, at, walk.late, self._most)
             outcome: T | None = None
             if walk.error is None:
                 since = time.perf_counter()
                 outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
                 walk.busy += time.perf_counter() - since
             at = shares[-1].stop
-            self._settle(task, walk, progress)
-            busy = round(1e6 * walk.busy)
-            self._told = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), busy, *task.sizes(outcome), own=busy)
+            busy = self._settle(task, walk, progress)
+            if busy is not None and not self._beforehand:
+                walk.evening.hear(busy, int(self._reach[shares[0].start] - self._reach[start]))
+                walk.late = walk.evening.late()
+            walk.late = walk.late + above_even(self._reach, shares)
+            self._told = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome), own=round(1e6 * walk.busy))
             walk.pending = (self._told, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
                 self._settle(task, walk, progress)
@@ -122,10 +134,10 @@ class Rounds(Generic[T]):
             raise stopped()
         return walk.before
 
-    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[Standing], None]) -> None:
-        """Hear what the others said of the pending round, and put this rank's outcome where it belongs."""
+    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[Standing], None]) -> npt.NDArray[np.int64] | None:
+        """Hear what the others said of the pending round, and put this rank's outcome where it belongs. Returns how long each rank had worked."""
         if walk.pending is None:
-            return
+            return None
         exchange, outcome, end = walk.pending
         walk.pending = None
         with self._clock.phase("wait"):
@@ -141,7 +153,8 @@ class Rounds(Generic[T]):
             walk.error = walk.error or problem
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
-        progress(Standing(end, walk.before, heard.by, heard.most * self._comm.size / max(1, int(heard.total[BUSY]))))
+        progress(Standing(end, walk.before, int(heard.own.argmax()), float(heard.own.max() / max(1.0, heard.own.mean()))))
+        return heard.own
 
     def _mark(self, task: Task[T], blocks: int, before: npt.NDArray[np.int64]) -> Exception | None:
         self._clock.count("mark", 1)

@@ -19,8 +19,8 @@ class Share:
         return self.stop - self.start
 
 
-def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArray[np.int64], most: int) -> list[Share]:
-    """The next round: one contiguous piece of blocks from `start` on for each rank, so that the weight each rank has had in all rounds evens out.
+def contiguous_shares(reach: npt.NDArray[np.int64], start: int, late: npt.NDArray[np.float64], most: int) -> list[Share]:
+    """The next round: one contiguous piece of blocks from `start` on for each rank, near-equal but for what a rank is late.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArra
         int64 (blocks + 1,): the weight of all blocks before each; no block weighs more than `most`.
     start
         The first block that is not done, not the end.
-    done
-        int64 (ranks,): weight that each rank had in the rounds before.
+    late
+        float64 (ranks,): weight that each rank is to have less of than its even part of the round; negative: more.
     most
         Weight that a piece may have: what a rank can hold.
 
@@ -38,14 +38,13 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArra
     list of Share
         One per rank, end to end, some may be empty, not all. The round ends where the last piece does. Rounds come out about equally long.
     """
-    size, base = len(done), int(reach[start])
+    size, base = len(late), int(reach[start])
     left = int(reach[-1]) - base
     total = left / max(1, -(-left // max(1, most * size)))
-    level = (done.sum() + total) / size
     cuts, wanted = [start], float(base)
     for rank in range(size):
         begun = int(reach[cuts[-1]])
-        due = max(level - done[rank], 0)
+        due = max(total / size - late[rank], 0)
         # Counted from the round's beginning: counted from the last cut, ranks that want less than half a block each would all get none.
         wanted = wanted + min(due, most)
         cut = _nearest(reach, min(max(wanted, begun), begun + most))
@@ -55,19 +54,52 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, done: npt.NDArra
         if due >= most:  # what it cannot hold is not for the next one, who may be ahead
             wanted = float(reach[cuts[-1]])
     if cuts[-1] == start:  # what is left is less than half a block for each: one rank takes one
-        taker = int(done.argmin())
+        taker = int(late.argmin())
         cuts = [start] * (taker + 1) + [start + 1] * (size - taker)
     return [Share(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
 
 
 def rounds_of(reach: npt.NDArray[np.int64], start: int, size: int, most: int) -> Iterator[list[Share]]:
-    """The shares of `size` ranks in each round from block `start` to the end; as in `contiguous_shares`."""
-    done = np.zeros(size, np.int64)
+    """The shares of `size` ranks in each round from block `start` to the end, so that the weight each has in all rounds evens out."""
+    had = np.zeros(size)
     while start < len(reach) - 1:
-        shares = contiguous_shares(reach, start, done, most)
+        shares = contiguous_shares(reach, start, had, most)
         yield shares
-        done += [int(reach[s.stop] - reach[s.start]) for s in shares]
+        had += above_even(reach, shares)
         start = shares[-1].stop
+
+
+def above_even(reach: npt.NDArray[np.int64], shares: list[Share]) -> npt.NDArray[np.float64]:
+    """What each rank has more of than an even part of the round, float64 (ranks,)."""
+    weights = np.array([reach[s.stop] - reach[s.start] for s in shares], np.float64)
+    above: npt.NDArray[np.float64] = weights - weights.mean()
+    return above
+
+
+class Evening:
+    """What each rank is late, round after round, by how long it has worked: one on a slow core, or with tiles that take longer, is given less.
+
+    Counted are rounds that ranks have told of; of the one after these, whose time nobody knows yet, the weight.
+    """
+
+    def __init__(self, size: int, most: int):
+        self._most = most
+        self._busy = np.zeros(size)
+        self._behind = np.zeros(size)  # weight that each is behind the mean, at the speed of all
+
+    def hear(self, busy: npt.NDArray[np.int64], weight: int) -> None:
+        """`busy` (ranks,): how long each has worked until all had done `weight` together.
+
+        A rank is never further behind or ahead than it can hold: the others have waited for what is more, once, and that cannot be made good.
+        """
+        longer = (busy - self._busy) * (weight / max(1, int(busy.sum())))
+        self._behind = np.clip(self._behind + longer - longer.mean(), -self._most, self._most)
+        self._busy = busy.astype(np.float64)
+
+    def late(self) -> npt.NDArray[np.float64]:
+        """As `contiguous_shares` wants it: behind the mean of the others, who can seldom hold more to make up for it; or ahead of the mean of all."""
+        size = len(self._behind)
+        return np.where(self._behind > 0, self._behind * size / max(1, size - 1), self._behind)
 
 
 def _nearest(reach: npt.NDArray[np.int64], weight: float) -> int:

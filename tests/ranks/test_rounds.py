@@ -165,3 +165,32 @@ def test_after_each_round_all_ranks_know_how_far_they_are_and_which_has_worked_l
         assert slowest == ranks - 1
         assert over == 1 if ranks == 1 else 1.2 < over < ranks  # 20 over (20 + 2) / 2 and (20 + 2 + 2) / 3 are 1.8 and 2.5, where sleeping takes no longer
     assert every[0][-1][0] == len(WEIGHTS)
+
+
+class Slow(Odd):
+    """Sleeps 1 ms per unit of weight, and four times as long on the last rank; counts the weight that was handed to it."""
+
+    def __init__(self, comm: Any):
+        super().__init__()
+        self.pause, self.had = 0.004 if comm.rank == comm.size - 1 else 0.001, 0
+
+    def work(self, share: Share) -> list[int]:
+        self.had += 5 * len(share)
+        time.sleep(5 * len(share) * self.pause)
+        return []
+
+
+def uneven(comms: Communicators, beforehand: bool) -> int:
+    task = Slow(comms.world)
+    rounds: Rounds[list[int]] = Rounds(comms.world, np.full(120, 5, np.int64), 20, Clock(), Signals(), beforehand)
+    rounds.run(task, 0, np.array([0]), lambda now: None)
+    return task.had
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_a_slow_rank_is_handed_less_unless_shares_must_be_known_beforehand(ranks: int) -> None:
+    """At a quarter of the speed, 1 / (1 + 4 (ranks - 1)) of the work would be its part: a fifth, a ninth, a thirteenth; it is never quite so little."""
+    assert on_ranks(ranks, uneven, True) == [600 // ranks] * ranks
+    *others, last = on_ranks(ranks, uneven, False)
+    assert sum(others) + last == 600
+    assert last < 0.75 * 600 / ranks < min(others)
