@@ -148,8 +148,10 @@ class Rounds(Generic[T]):
         if walk.to_mark is not None and self._comm.rank == 0 and walk.error is None:
             walk.error = self._mark(task, *walk.to_mark)  # who told of this round had put the one before
         if outcome is not None:  # also where something went wrong here since: a collective write waits for every rank
+            since = time.thread_time()  # of putting, what this rank's core does: it waits for the file system in its turn, and is not slow for that
             with self._clock.phase("write"):
                 problem = self._attempt(lambda: task.put(outcome, walk.before + heard.before[SIZES:], heard.total[SIZES:]))[1]
+            walk.busy += time.thread_time() - since
             walk.error = walk.error or problem
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
