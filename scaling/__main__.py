@@ -115,8 +115,9 @@ def _measure(a: argparse.Namespace) -> None:
 def _predict(a: argparse.Namespace) -> None:
     rows = table.read(a.folder / "measured.csv")
     here = machine("laptop")
-    costs, measured_on = calibrated(rows, here)
-    print(f"calibrated: {1 / costs.window:,.0f} windows/s on a core, {measured_on.write_gb_s:.2f} GB/s written, {costs.contention:.2f} slower by a second rank")
+    costs, _ = calibrated(rows, here)
+    print(f"calibrated: {1 / costs.window:,.0f} windows/s on a core, {1e-9 / costs.written_byte:.2f} GB/s written; beside a second rank "
+          f"{costs.contention:.0%} and {costs.write_contention:.0%} longer")
     for c in predict.checks(rows, here):
         print(f"held out: {c.study}, {c.ranks} ranks, {c.slides} slides of {c.side} px: measured {c.measured:.2f} s, predicted {c.predicted:.2f} s, "
               f"error {c.error:+.0%}" + ("" if abs(c.error) <= predict.BAR else f" (more than {predict.BAR:.0%})"))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 
@@ -44,20 +45,27 @@ def calibrated(rows: Sequence[Row], here: Machine) -> tuple[Costs, Machine]:
 
     windows = next(r.items for r in one if r.phase == "read")
     written = next(r.bytes for r in one if r.phase == "write")
-    window = least("read") / windows
     two = [r for r in extract if r.ranks == 2 and here.cores > 1]
-    contention = max(0.0, 2 * least("read", two) / windows / window - 1) if two else 0.0
+
+    def slower(phase: str) -> float:
+        """How much longer it takes beside a second rank."""
+        return max(0.0, 2 * least(phase, two) / least(phase) - 1) if two else 0.0
+
     marks = max(1, next(r.items for r in one if r.phase == "mark"))
-    once = least("stage") - sum(least(p) for p in ("plan", "read", "wait", "write", "mark", "sync"))  # laying out, finishing, and what has no phase
-    costs = Costs(window=window, written_byte=0.0, plan=least("plan"), mark=least("mark") / marks, share=share_seconds(), start=0.0,
-                  finish=max(0.0, once), contention=contention, synced_byte=least("sync") / written)
-    return costs, dataclasses.replace(here, write_gb_s=written / least("write") / 1e9)
+    once = least("lay") + least("finish")
+    rest = least("stage") - once - sum(least(p) for p in ("plan", "read", "wait", "write", "mark", "sync"))  # has no phase, and grows with the work
+    costs = Costs(window=(least("read") + max(0.0, rest)) / windows, written_byte=least("write") / written, plan=least("plan"), mark=least("mark") / marks,
+                  share=share_seconds(), start=0.0, finish=once, contention=slower("read"), write_contention=slower("write"),
+                  synced_byte=least("sync") / written)
+    # These seconds have all in them that moving bytes takes here.
+    return costs, dataclasses.replace(here, read_gb_s=math.inf, write_gb_s=math.inf, link_gb_s=math.inf, operation_ms=0.0)
 
 
 def elsewhere(costs: Costs) -> Costs:
-    """The same costs on a machine whose file system is another: there the bytes are queued for, and a core copies them at memory's speed."""
+    """The same costs on a machine whose file system is another: there the bytes are queued for, and a core copies them at memory's speed; ranks of a
+    node do not wait for an inode's lock."""
     # 5 GB/s: one core copying; 10 s: Python's imports, from a shared file system.
-    return dataclasses.replace(costs, written_byte=1 / 5e9, synced_byte=0.0, start=10.0)
+    return dataclasses.replace(costs, written_byte=1 / 5e9, write_contention=0.0, synced_byte=0.0, start=10.0)
 
 
 def share_seconds(ranks: int = 2000) -> float:

@@ -38,7 +38,8 @@ class Work:
 class Costs:
     """Seconds on a core of speed 1: of a window (read, decode, filter), of a written byte, of a slide's plan, of marking a round, of working out
     one rank's share, of the start (imports), of laying out and finishing the file; of a byte that is brought from memory to the disk at the end, by
-    all ranks together (`synced_byte`). `contention`: how much longer a window takes per further core at work on the node."""
+    all ranks together (`synced_byte`). `contention`, `write_contention`: how much longer a window and a written byte take per further core at work on
+    the node."""
 
     window: float
     written_byte: float
@@ -48,6 +49,7 @@ class Costs:
     start: float
     finish: float
     contention: float = 0.0
+    write_contention: float = 0.0
     synced_byte: float = 0.0
 
 
@@ -70,7 +72,9 @@ def simulate(work: Work, machine: Machine, costs: Costs, nodes: int, ranks_per_n
     per_node = ranks_per_node or machine.cores
     size = nodes * per_node
     at_work = min(per_node, machine.cores)
-    slower = (1 + costs.contention * (at_work - 1)) * max(1.0, per_node / machine.cores) / machine.core_speed
+    crowded = max(1.0, per_node / machine.cores) / machine.core_speed
+    slower = (1 + costs.contention * (at_work - 1)) * crowded
+    copying = costs.written_byte * (1 + costs.write_contention * (at_work - 1)) * crowded
     hop = machine.link_us * 1e-6 * max(1, np.ceil(np.log2(size)))  # a collective of a few numbers: a tree of messages
     reach = reach_of(work.windows)
     most = round_rows(work.windows, held_rows(work.buffer, work.patch), size)
@@ -99,7 +103,7 @@ def simulate(work: Work, machine: Machine, costs: Costs, nodes: int, ranks_per_n
         clock[0] += costs.mark * slower + machine.operation_ms * 1e-3
         spent["marking rounds and the end"] += (float(clock[0]) - before) / size
         size_out = pending * work.bytes_out * work.kept
-        timed("file system, writing", lambda: _stored(clock + size_out * costs.written_byte * slower, size_out, machine, machine.file_write, per_node))
+        timed("file system, writing", lambda: _stored(clock + size_out * copying, size_out, machine, machine.file_write, per_node))
 
     for shares in rounds_of(reach, 0, size, most):  # as ranks here are equally fast, how long they work changes nothing
         edges = np.array([shares[0].start, *(s.stop for s in shares)])
