@@ -118,7 +118,7 @@ class Rounds(Generic[T]):
             if busy is not None and not self._beforehand:
                 walk.evening.hear(busy, int(self._reach[shares[0].start] - self._reach[start]))
                 walk.late = walk.evening.late()
-            walk.late = walk.late + above_even(self._reach, shares)
+            walk.late = walk.late + above_even(self._reach, shares)  # of this round nobody knows yet how long it takes
             self._told = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome), own=round(1e6 * walk.busy))
             walk.pending = (self._told, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache

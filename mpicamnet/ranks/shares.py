@@ -71,20 +71,20 @@ def rounds_of(reach: npt.NDArray[np.int64], start: int, size: int, most: int) ->
 
 def above_even(reach: npt.NDArray[np.int64], shares: list[Share]) -> npt.NDArray[np.float64]:
     """What each rank has more of than an even part of the round, float64 (ranks,)."""
-    weights = np.array([reach[s.stop] - reach[s.start] for s in shares], np.float64)
-    above: npt.NDArray[np.float64] = weights - weights.mean()
-    return above
+    weights = np.array([reach[s.stop] - reach[s.start] for s in shares], np.int64)
+    return weights.astype(np.float64) - int(weights.sum()) / len(shares)
 
 
 class Evening:
     """What each rank is late, round after round, by how long it has worked: one on a slow core, or with tiles that take longer, is given less.
 
-    Counted are rounds that ranks have told of; of the one after these, whose time nobody knows yet, the weight.
+    Counted are rounds that ranks have told of. All ranks must come to the same, to the last bit, on whatever processor: sums are over whole numbers, since
+    a sum of floats depends on how many a processor adds at a time.
     """
 
     def __init__(self, size: int, most: int):
         self._most = most
-        self._busy = np.zeros(size)
+        self._busy = np.zeros(size, np.int64)
         self._behind = np.zeros(size)  # weight that each is behind the mean, at the speed of all
 
     def hear(self, busy: npt.NDArray[np.int64], weight: int) -> None:
@@ -92,9 +92,10 @@ class Evening:
 
         A rank is never further behind or ahead than it can hold: the others have waited for what is more, once, and that cannot be made good.
         """
-        longer = (busy - self._busy) * (weight / max(1, int(busy.sum())))
-        self._behind = np.clip(self._behind + longer - longer.mean(), -self._most, self._most)
-        self._busy = busy.astype(np.float64)
+        worked = busy - self._busy
+        longer = (worked - int(worked.sum()) / len(worked)) * (weight / max(1, int(busy.sum())))
+        self._behind = np.clip(self._behind + longer, -self._most, self._most)
+        self._busy = busy
 
     def late(self) -> npt.NDArray[np.float64]:
         """As `contiguous_shares` wants it: behind the mean of the others, who can seldom hold more to make up for it; or ahead of the mean of all."""
