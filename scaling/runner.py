@@ -57,6 +57,7 @@ def cohort(slides: Slides, folder: Path) -> Path:
 
 def run(case: Case, repeat: int, folder: Path, timeout: float) -> list[Row]:
     """Run a case in a folder of its own below `folder`, which is removed afterwards; its rows. Raises UserError where the program fails."""
+    folder = folder.resolve()  # in a config, paths are from where the config is
     root, work = cohort(case.slides, folder / "slides"), folder / f"work-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
