@@ -1,6 +1,6 @@
 """Extraction on a machine that is not here: a discrete-event simulation of the program's rounds.
 
-The shares are the program's own (`rounds_of`). Each rank is a process of events: it reads its piece of the slides, decodes, hears what the others
+The shares are the program's own (`Dealer`). Each rank is a process of events: it reads its piece of the slides, decodes, hears what the others
 said of the round before, writes that round's rows, says what came of its piece, goes on. What ranks share are queues, served first come, first
 served: a node's link, the file system, the output file. All ranks' events of a round are worked out together, as arrays.
 """
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mpicamnet.patches.units import held_rows, round_rows
 from mpicamnet.ranks import reach_of
-from mpicamnet.ranks.shares import rounds_of
+from mpicamnet.ranks.shares import Dealer
 
 from .machine import Machine
 
@@ -105,7 +105,7 @@ def simulate(work: Work, machine: Machine, costs: Costs, nodes: int, ranks_per_n
         size_out = pending * work.bytes_out * work.kept
         timed("file system, writing", lambda: _stored(clock + size_out * copying, size_out, machine, machine.file_write, per_node))
 
-    for shares in rounds_of(reach, 0, size, most):  # as ranks here are equally fast, how long they work changes nothing
+    for shares in Dealer(reach, 0, size, most):  # as ranks here are equally fast, how long they work changes nothing
         edges = np.array([shares[0].start, *(s.stop for s in shares)])
         windows = np.diff(reach[edges]).astype(np.float64)
         rounds += 1

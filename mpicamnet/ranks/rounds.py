@@ -22,7 +22,7 @@ from .clock import Clock
 from .communicators import Comm
 from .exchange import Exchange
 from .fence import agree, as_error
-from .shares import Evening, Share, above_even, contiguous_shares, reach_of, rounds_of
+from .shares import Dealer, Share, reach_of
 from .signals import Signals, stopped
 
 T = TypeVar("T")
@@ -65,8 +65,7 @@ class _Walk(Generic[T]):
     """Where a walk stands on one rank."""
 
     before: npt.NDArray[np.int64]  # sum of sizes over the rounds that were put
-    late: npt.NDArray[np.float64]  # weight that each rank is to have less of in the next round
-    evening: Evening
+    dealer: Dealer
     pending: tuple[Exchange, T | None, int] | None = None  # a round that was told, not put; the block it ends at
     to_mark: tuple[int, npt.NDArray[np.int64]] | None = None  # blocks that are put here, but perhaps not yet everywhere
     error: Exception | None = None  # what went wrong on this rank and the others do not know yet
@@ -96,7 +95,7 @@ class Rounds(Generic[T]):
     def shares(self, start: int) -> Iterator[Share]:
         """What this rank will be handed, round after round, in a walk from block `start` on: so it can be read ahead."""
         assert self._beforehand
-        return (shares[self._comm.rank] for shares in rounds_of(self._reach, start, self._comm.size, self._most))
+        return (shares[self._comm.rank] for shares in Dealer(self._reach, start, self._comm.size, self._most))
 
     def run(self, task: Task[T], start: int, begun: npt.NDArray[np.int64], progress: Callable[[Standing], None]) -> npt.NDArray[np.int64]:
         """Walk from block `start` on; `begun` is the sum of `sizes` over the blocks before it.
@@ -104,21 +103,16 @@ class Rounds(Generic[T]):
         Returns that sum over all blocks. Raises on all ranks what the first failing rank raised, or `stopped()`.
         """
         comm, at = self._comm, start
-        walk: _Walk[T] = _Walk(np.array(begun, np.int64), np.zeros(comm.size), Evening(comm.size, self._most))
+        walk: _Walk[T] = _Walk(np.array(begun, np.int64), Dealer(self._reach, start, comm.size, self._most))
         blocks = len(self._reach) - 1
-        while at < blocks:
-            shares = contiguous_shares(self._reach, at, walk.late, self._most)
+        for shares in walk.dealer:
             outcome: T | None = None
             if walk.error is None:
                 since = time.perf_counter()
                 outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
                 walk.busy += time.perf_counter() - since
             at = shares[-1].stop
-            busy = self._settle(task, walk, progress)
-            if busy is not None and not self._beforehand:
-                walk.evening.hear(busy, int(self._reach[shares[0].start] - self._reach[start]))
-                walk.late = walk.evening.late()
-            walk.late = walk.late + above_even(self._reach, shares)  # of this round nobody knows yet how long it takes
+            self._settle(task, walk, progress)
             self._told = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome), own=round(1e6 * walk.busy))
             walk.pending = (self._told, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
@@ -134,16 +128,18 @@ class Rounds(Generic[T]):
             raise stopped()
         return walk.before
 
-    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[Standing], None]) -> npt.NDArray[np.int64] | None:
-        """Hear what the others said of the pending round, and put this rank's outcome where it belongs. Returns how long each rank had worked."""
+    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[Standing], None]) -> None:
+        """Hear what the others said of the pending round, and put this rank's outcome where it belongs."""
         if walk.pending is None:
-            return None
+            return
         exchange, outcome, end = walk.pending
         walk.pending = None
         with self._clock.phase("wait"):
             heard = exchange.wait()
         if heard.total[FAILED]:
             agree(self._comm, walk.error)
+        if not self._beforehand:
+            walk.dealer.hear(heard.own)
         walk.stop = bool(heard.total[STOP])
         if walk.to_mark is not None and self._comm.rank == 0 and walk.error is None:
             walk.error = self._mark(task, *walk.to_mark)  # who told of this round had put the one before
@@ -156,7 +152,6 @@ class Rounds(Generic[T]):
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
         progress(Standing(end, walk.before, int(heard.own.argmax()), float(heard.own.max() / max(1.0, heard.own.mean()))))
-        return heard.own
 
     def _mark(self, task: Task[T], blocks: int, before: npt.NDArray[np.int64]) -> Exception | None:
         self._clock.count("mark", 1)

@@ -1,6 +1,7 @@
 """Who does what: contiguous pieces of a list of blocks, near-equal by weight. Pure functions: every rank computes the same answer."""
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,48 +60,48 @@ def contiguous_shares(reach: npt.NDArray[np.int64], start: int, late: npt.NDArra
     return [Share(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
 
 
-def rounds_of(reach: npt.NDArray[np.int64], start: int, size: int, most: int) -> Iterator[list[Share]]:
-    """The shares of `size` ranks in each round from block `start` to the end, so that the weight each has in all rounds evens out."""
-    had = np.zeros(size)
-    while start < len(reach) - 1:
-        shares = contiguous_shares(reach, start, had, most)
-        yield shares
-        had += above_even(reach, shares)
-        start = shares[-1].stop
+class Dealer:
+    """Deals blocks out from `start` on, round after round, so that `size` ranks end together: by the weight that each has had and, as far as `hear` tells
+    it, by how long each has worked: one on a slow core, or with tiles that take longer, is given less.
 
-
-def above_even(reach: npt.NDArray[np.int64], shares: list[Share]) -> npt.NDArray[np.float64]:
-    """What each rank has more of than an even part of the round, float64 (ranks,)."""
-    weights = np.array([reach[s.stop] - reach[s.start] for s in shares], np.int64)
-    return weights.astype(np.float64) - int(weights.sum()) / len(shares)
-
-
-class Evening:
-    """What each rank is late, round after round, by how long it has worked: one on a slow core, or with tiles that take longer, is given less.
-
-    Counted are rounds that ranks have told of. All ranks must come to the same, to the last bit, on whatever processor: sums are over whole numbers, since
-    a sum of floats depends on how many a processor adds at a time.
+    All ranks must come to the same, to the last bit, on whatever processor: sums are over whole numbers, since a sum of floats depends on how many a
+    processor adds at a time.
     """
 
-    def __init__(self, size: int, most: int):
-        self._most = most
+    def __init__(self, reach: npt.NDArray[np.int64], start: int, size: int, most: int):
+        self._reach, self._start, self._at, self._size, self._most = reach, start, start, size, most
+        self._late = np.zeros(size)  # by the weights of the rounds whose work was not told of
+        self._behind = np.zeros(size)  # by the work that was
         self._busy = np.zeros(size, np.int64)
-        self._behind = np.zeros(size)  # weight that each is behind the mean, at the speed of all
+        # Where such a round ends, and what each rank had more than the mean. No more than two are under way, where they are told of at all.
+        self._untold: deque[tuple[int, npt.NDArray[np.float64]]] = deque(maxlen=2)
 
-    def hear(self, busy: npt.NDArray[np.int64], weight: int) -> None:
-        """`busy` (ranks,): how long each has worked until all had done `weight` together.
+    def __iter__(self) -> Iterator[list[Share]]:
+        """The shares of all ranks in each round, to the last block."""
+        while self._at < len(self._reach) - 1:
+            shares = contiguous_shares(self._reach, self._at, self._late + _behind_others(self._behind), self._most)
+            self._at = shares[-1].stop
+            weights = np.array([self._reach[s.stop] - self._reach[s.start] for s in shares], np.int64)
+            self._untold.append((self._at, weights - np.float64(int(weights.sum()) / self._size)))
+            self._late = self._late + self._untold[-1][1]
+            yield shares
+
+    def hear(self, busy: npt.NDArray[np.int64]) -> None:
+        """`busy` (ranks,): how long each has worked until the end of the first round that was not told of.
 
         A rank is never further behind or ahead than it can hold: the others have waited for what is more, once, and that cannot be made good.
         """
+        end, above = self._untold.popleft()
         worked = busy - self._busy
-        longer = (worked - int(worked.sum()) / len(worked)) * (weight / max(1, int(busy.sum())))
-        self._behind = np.clip(self._behind + longer, -self._most, self._most)
+        speed = int(self._reach[end] - self._reach[self._start]) / max(1, int(busy.sum()))
+        self._behind = np.clip(self._behind + (worked - int(worked.sum()) / self._size) * speed, -self._most, self._most)
+        self._late = self._late - above
         self._busy = busy
 
-    def late(self) -> npt.NDArray[np.float64]:
-        """As `contiguous_shares` wants it: behind the mean of the others, who can seldom hold more to make up for it; or ahead of the mean of all."""
-        size = len(self._behind)
-        return np.where(self._behind > 0, self._behind * size / max(1, size - 1), self._behind)
+
+def _behind_others(behind: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What each is behind the mean of the others, who can seldom hold more to make up for it; or ahead of the mean of all."""
+    return np.where(behind > 0, behind * len(behind) / max(1, len(behind) - 1), behind)
 
 
 def _nearest(reach: npt.NDArray[np.int64], weight: float) -> int:

@@ -7,7 +7,7 @@ import pytest
 from mpicamnet.patches.grid import Grid, block_side
 from mpicamnet.patches.units import LEAST_ROUNDS, held_rows, round_rows, unit_rows
 from mpicamnet.ranks import reach_of
-from mpicamnet.ranks.shares import rounds_of
+from mpicamnet.ranks.shares import Dealer
 
 
 def test_a_rank_holds_what_the_buffer_takes_and_any_unit() -> None:
@@ -21,7 +21,7 @@ def test_small_blocks_at_an_edge_make_no_rank_wait(ranks: int, least: float) -> 
     weights = np.array([len(grid.windows(b)[0]) for b in range(grid.blocks)], np.int64)
     assert weights.min() < weights.max() / 4, "its last column and row are narrow"
     most, reach = round_rows(weights, held_rows(32, 224), ranks), reach_of(weights)
-    longest = sum(max(int(reach[s.stop] - reach[s.start]) for s in shares) for shares in rounds_of(reach, 0, ranks, most))
+    longest = sum(max(int(reach[s.stop] - reach[s.start]) for s in shares) for shares in Dealer(reach, 0, ranks, most))
     assert weights.sum() / ranks / longest > least
 
 
