@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mpicamnet.cli import Parser
 from mpicamnet.errors import DONE, UserError
 from mpicamnet.words import duration
 
@@ -31,8 +32,8 @@ Inside a SLURM job cases are started by srun, else by mpirun.
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    a = _parser().parse_args(words)
     try:
+        a = _parser().parse_args(words)
         a.act(a)
     except UserError as e:
         print(f"scaling: error: {e}", file=sys.stderr)
@@ -40,22 +41,22 @@ def main(words: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scaling", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m scaling", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(act=None)
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--folder", type=Path, default=Path("runs/scaling"), help="where the table, slides and pictures go [runs/scaling]")
-    measured = argparse.ArgumentParser(add_help=False, parents=[common])
-    measured.add_argument("--ranks", type=int, nargs="+", default=None, help="numbers of ranks [1, 2, 4 ... to twice the cores; studies beside strong: 1 2]")
-    measured.add_argument("--repeats", type=int, default=3, help="runs of each case, in turn [3]")
+    measured = Parser(add_help=False, parents=[common])
+    measured.add_argument("--ranks", type=_count, nargs="+", default=None, help="numbers of ranks [1, 2, 4 ... to twice the cores; studies beside strong: 1 2]")
+    measured.add_argument("--repeats", type=_count, default=3, help="runs of each case, in turn [3]")
     measured.add_argument("--timeout", type=float, default=3600, metavar="S", help="a run that takes longer has failed [3600]")
     measured.add_argument("--only", metavar="LABEL", help="only the cases whose label begins so")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def study(name: str, says: str, side: int | None = None) -> argparse.ArgumentParser:
+    def study(name: str, says: str, side: int | None = None) -> Parser:
         p = commands.add_parser(name, help=says, description=says, parents=[measured])
         if side is not None:
-            p.add_argument("--side", type=int, default=side, help=f"px of a slide [{side}]")
+            p.add_argument("--side", type=_count, default=side, help=f"px of a slide [{side}]")
         p.set_defaults(act=_measure, study=name)
         return p
 
@@ -65,22 +66,32 @@ def _parser() -> argparse.ArgumentParser:
     p = study("figure9", "training time by network")
     p.add_argument("--networks", nargs="+", default=["camnet_small", "efficientnet_lite0", "googlenet"], help="of the zoo [three small ones]")
     p = study("figure10", "epoch time against the number of patches")
-    p.add_argument("--per-class", type=int, nargs="+", default=[50, 100, 200, 400], help="patches per class and slide [50 100 200 400]")
+    p.add_argument("--per-class", type=_count, nargs="+", default=[50, 100, 200, 400], help="patches per class and slide [50 100 200 400]")
     study("heatmap", "the 10,000 patches of section 4.4")
     for name in ("table5", "figure8"):
         p = commands.add_parser(name, help="transfer of files between two hosts by scp, rsync, GridFTP, parallel streams", parents=[common])
-        p.add_argument("--mb", type=int, nargs="+", default=[1, 4, 16, 64], help="sizes [1 4 16 64]")
-        p.add_argument("--mbit", type=int, default=200, help="of the link [200]")
-        p.add_argument("--repeats", type=int, default=2, help="of each [2]")
+        p.add_argument("--mb", type=_count, nargs="+", default=[1, 4, 16, 64], help="sizes [1 4 16 64]")
+        p.add_argument("--mbit", type=_count, default=200, help="of the link [200]")
+        p.add_argument("--repeats", type=_count, default=2, help="of each [2]")
         p.set_defaults(act=_transfer)
     for name, says in (("predict", "what larger machines would take, and how far off such predictions are"), ("figure7", "patches per second against nodes")):
         p = commands.add_parser(name, help=says, description=says, parents=[common])
         p.add_argument("--machine", nargs="+", default=["prometheus", "supermuc-ng"], help="presets in scaling/machines, or YAML files")
-        p.add_argument("--nodes", default="1,10,100,1000,8000", help="[1,10,100,1000,8000]")
+        p.add_argument("--nodes", type=_counts, default="1,10,100,1000,8000", help="[1,10,100,1000,8000]")
         p.set_defaults(act=_predict)
     p = commands.add_parser("report", help="one page of tables and figures", parents=[common])
     p.set_defaults(act=lambda a: print("\n".join(map(str, write_report(a.folder)))))
     return parser
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) == 0:
+        raise argparse.ArgumentTypeError(f"`{word}` is not a whole number from 1 on")
+    return int(word)
+
+
+def _counts(words: str) -> list[int]:
+    return [_count(word) for word in words.split(",")]
 
 
 def chosen(a: argparse.Namespace) -> list[cases.Case]:
@@ -121,17 +132,16 @@ def _predict(a: argparse.Namespace) -> None:
     for c in predict.checks(rows, here):
         print(f"held out: {c.study}, {c.ranks} ranks, {c.slides} slides of {c.side} px: measured {c.measured:.2f} s, predicted {c.predicted:.2f} s, "
               f"error {c.error:+.0%}" + ("" if abs(c.error) <= predict.BAR else f" (more than {predict.BAR:.0%})"))
-    nodes = [int(n) for n in a.nodes.split(",")]
     for name in a.machine:
         m = machine(name)
-        found = predict.points(costs, m, nodes)
+        found = predict.points(costs, m, a.nodes)
         print(f"{name}: {predict.PATCHES:,} patches, {predict.BYTES / 1e12:.0f} TB, dense, a rank per core")
         for n, o in found:
             print(f"  {n:,} nodes{' (more than it has)' if predict.beyond(m, n) else ''}: {duration(o.seconds)}, {predict.PATCHES / o.seconds:,.0f} patches/s, "
                   f"{o.rounds:,} rounds; limited by {o.limit} ({o.causes[o.limit] / o.seconds:.0%})")
-        print(f"  Amdahl: serial fraction {fits.amdahl(nodes, [o.seconds for _, o in found]).serial:.1e}", end="")
+        print(f"  Amdahl: serial fraction {fits.amdahl(a.nodes, [o.seconds for _, o in found]).serial:.1e}", end="")
         with contextlib.suppress(ValueError):  # fewer than three points
-            u = fits.universal(nodes, [predict.PATCHES / o.seconds for _, o in found])
+            u = fits.universal(a.nodes, [predict.PATCHES / o.seconds for _, o in found])
             print(f"; universal law: contention {u.contention:.1e}, crosstalk {u.crosstalk:.1e}", end="")
         print()
 

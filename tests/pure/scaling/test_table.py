@@ -51,6 +51,14 @@ def test_every_case_is_a_config_that_the_program_takes(case: cases.Case, tmp_pat
     load(path, [])
 
 
+@pytest.mark.parametrize("words", ["strong --ranks 0", "strong --ranks -1", "weak --side big", "predict --nodes 1,ten", "table4 --repeats 0"])
+def test_a_number_that_is_none_is_refused_in_one_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`mpirun -n 0` would take as many ranks as it likes."""
+    assert main(words.split()) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith("scaling: error: ") and words.split()[1] in line and words.split(",")[-1].split()[-1] in line
+
+
 def test_table_4_sets_the_paper_beside_what_was_measured_and_marks_what_was_predicted() -> None:
     """18,400 s on one core stands beside the dense slide only; ten and a thousand nodes are predicted, and faster than one core of 1,000 s."""
     rows = [dataclasses.replace(r, study="table4", label="dense, 1 WSI") for r in measured("table4", 1, 200_000, 800.0, 200.0)]
