@@ -60,7 +60,8 @@ def _parser() -> Parser:
         p.set_defaults(act=_measure, study=name)
         return p
 
-    study("strong", "the same work on more ranks", 16_384)
+    p = study("strong", "the same work on more ranks", 16_384)
+    p.add_argument("--storage", choices=["pixels", "jpeg", "coords"], default="pixels", help="what extraction keeps of a patch [pixels]")
     study("weak", "as many slides as ranks", 8_192)
     study("table4", "the paper's Table 4: random and dense sampling, 1 and 5 slides", 16_384)
     p = study("figure9", "training time by network")
@@ -98,7 +99,7 @@ def chosen(a: argparse.Namespace) -> list[cases.Case]:
     """The cases of a study, with the arguments given."""
     cores = len(os.sched_getaffinity(0))
     ranks = a.ranks or ([2**k for k in range(20) if 2**k <= 2 * cores] if a.study == "strong" else [1, min(2, cores)])
-    found = {"strong": lambda: cases.strong(ranks, a.side), "weak": lambda: cases.weak(ranks, a.side), "table4": lambda: cases.table4(ranks, a.side),
+    found = {"strong": lambda: cases.strong(ranks, a.side, a.storage), "weak": lambda: cases.weak(ranks, a.side), "table4": lambda: cases.table4(ranks, a.side),
              "figure9": lambda: cases.figure9(ranks, a.networks), "figure10": lambda: cases.figure10(ranks, a.per_class),
              "heatmap": lambda: cases.heatmap(ranks)}[a.study]()
     kept = [c for c in found if c.label.startswith(a.only or "")]

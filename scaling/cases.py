@@ -42,14 +42,16 @@ class Case:
 
     @property
     def output_bytes(self) -> int:
-        """Bytes that dense extraction writes, at most; 0 for other cases, which write little."""
-        patch = self.config["data"]["patch"]
-        return self.slides.count * (self.slides.side // patch * patch) ** 2 * 3 if self.config["extract"]["sampling"] == "dense" else 0
+        """Bytes that dense extraction writes, at most (as JPEG: about); 0 for other cases, which write little."""
+        patch, extract = self.config["data"]["patch"], self.config["extract"]
+        size = self.slides.count * (self.slides.side // patch * patch) ** 2 * 3
+        return {"pixels": size, "jpeg": size // 8, "coords": 0}[extract.get("storage", "pixels")] if extract["sampling"] == "dense" else 0
 
 
-def strong(ranks: Sequence[int], side: int) -> list[Case]:
+def strong(ranks: Sequence[int], side: int, storage: str = "pixels") -> list[Case]:
     """The same work on more ranks: dense extraction of one slide; then training and inference of a small network."""
-    return [Case("strong", "extract", n, Slides(1, side)) for n in ranks] + [
+    label, config = ("extract", EXTRACT) if storage == "pixels" else (f"extract as {storage}", _with(EXTRACT, "extract", storage=storage))
+    return [Case("strong", label, n, Slides(1, side), config=config) for n in ranks] + [
         Case("strong", "learn", n, Slides(4, 4096), ("extract", "train", "infer"), LONG) for n in ranks]
 
 

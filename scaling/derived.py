@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .table import Row
 
-# The issue's words for phases, where the program's own clock says something else; `filter` is what reading is besides decoding.
+# The tables' words for phases, and the program's own clock's; `filter` is what reading is besides decoding.
 PHASES = {"open": "plan", "decode": "decode", "exchange": "wait", "write": "write"}
 
 
@@ -42,8 +42,12 @@ WORK_PHASE = {"extract": "read", "train": "step", "infer": "predict"}
 
 
 def points(rows: Sequence[Row], study: str, label: str, stage: str) -> list[Point]:
-    """A point per number of ranks, fewest first. Speed-up is of tiles per second, so that it holds for weak scaling too."""
+    """A point per number of ranks, fewest first. Speed-up is of tiles per second, so that it holds for weak scaling too.
+
+    Of slides of the side that was measured last: medians over several would mean nothing.
+    """
     mine = [r for r in rows if (r.study, r.label, r.stage) == (study, label, stage)]
+    mine = [r for r in mine if r.side == mine[-1].side]
     found: list[Point] = []
     for n in sorted({r.ranks for r in mine}):
         of = [r for r in mine if r.ranks == n]

@@ -50,12 +50,13 @@ def _head(rows: Sequence[table.Row], _: Path) -> list[str]:
 def _strong(rows: Sequence[table.Row], pictures: Path) -> list[str]:
     out = ["## Strong scaling: the same work on more ranks", ""]
     curves = {}
-    for label, stage in (("extract", "extract"), ("learn", "train"), ("learn", "infer")):
+    for name, label, stage in (("dense extraction", "extract", "extract"), ("dense extraction as JPEG", "extract as jpeg", "extract"),
+                               ("dense extraction of places", "extract as coords", "extract"), ("training", "learn", "train"), ("inference", "learn", "infer")):
         found = derived.points(rows, "strong", label, stage)
         if found:
-            curves[{"extract": "dense extraction", "train": "training", "infer": "inference"}[stage]] = found
+            curves[name] = found
     for name, found in curves.items():
-        out += [f"### {name.capitalize()}", "", *_points(found), ""]
+        out += [f"### {name[0].upper()}{name[1:]}", "", *_points(found), ""]
         if len(found) > 1:
             law = fits.amdahl([p.ranks for p in found], [p.seconds for p in found])
             out += [f"Amdahl's law nearest to it: serial fraction {law.serial:.3f}.", ""]

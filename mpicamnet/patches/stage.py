@@ -5,6 +5,7 @@ plan every slide -> lay the file out -> in rounds: read and filter blocks, agree
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from .. import config as cfg
 from ..errors import SlideError, UserError
 from ..job import Job, software
-from ..ranks import Progress, Rounds, Share, Standing, agree, contiguous_shares, fence, reach_of, slowest, wait_asleep
+from ..ranks import Progress, Rounds, Share, Standing, Turn, agree, contiguous_shares, fence, reach_of, slowest, wait_asleep
 from ..ranks.fence import RankFault
 from ..words import size as in_bytes
 from .fill import Filler, load_kernels
@@ -43,8 +44,7 @@ def run(job: Job) -> None:
         try:
             mark = _dense(task, plans, mark) if job.config.extract.sampling == "dense" else _random(task, plans, mark)
         except (UserError, RankFault):  # all ranks have it; anything else is one rank's, and closing with the others would wait for ever
-            task.filler.close()
-            store.abandon()
+            task.abandon()
             raise
         with job.clock.phase("sync"):
             task.close()
@@ -158,6 +158,7 @@ class Extraction:
         self.most = held_rows(extract.buffer, patch)
         self.filler = Filler(extract, job.config.data.reader)
         self._store = store
+        self._turn = Turn(job.comms.node)
         held = extract.storage == "pixels"
         self._buffers = [np.empty((self.most if held else unit_rows(patch), patch, patch, 3), np.uint8)
                          for _ in range(min(2, job.comms.world.size) if held else 1)]  # a rank alone writes each round before it begins the next
@@ -180,12 +181,13 @@ class Extraction:
         world = self.job.comms.world
         most = round_rows(units.weights, self.most, world.size)
         rounds: Rounds[Rows] = Rounds(world, units.weights, most, self.job.clock, self.job.signals)
-        self.filler.between_tiles = rounds.nudge
+        self.filler.between_tiles = lambda: self._nudge(rounds)
 
         def tell(now: Standing) -> None:
             progress.update(int(reach[now.blocks]), f"{now.sums[0]:,} rows kept", units.at(now.blocks, self.job.records), slowest(now))
 
         rows, size, _ = rounds.run(self, mark.blocks, np.array([mark.rows, mark.bytes, 0]), tell).tolist()
+        self.filler.between_tiles = lambda: None
         self.job.clock.seconds["decode"] = self.filler.decode_seconds
         return self._at(len(units), rows, size)
 
@@ -199,6 +201,15 @@ class Extraction:
         self._told.update(rows.errors)
         return rows
 
+    def _nudge(self, rounds: Rounds[Rows]) -> None:
+        begun = time.perf_counter()
+        rounds.nudge(self._may_put)
+        self.job.clock.seconds["read"] -= time.perf_counter() - begun
+
+    def _may_put(self, total: npt.NDArray[np.int64]) -> bool:
+        """Whether this rank may write in the midst of reading: it needs no other, and none of the node is writing."""
+        return total[2] == 0 and self.job.config.extract.io == "independent" and self._turn.take()
+
     def sizes(self, outcome: Rows | None) -> tuple[int, int, int]:
         return (len(outcome), outcome.jpeg_size, len(outcome.errors)) if outcome is not None else (0, 0, 0)
 
@@ -206,7 +217,8 @@ class Extraction:
         if total[2]:
             self.note_errors(outcome.errors)
         try:
-            written = self._store.write_rows(outcome, int(before[0]), int(before[1]))
+            with self._turn:
+                written = self._store.write_rows(outcome, int(before[0]), int(before[1]))
         except OSError as e:
             raise write_error(e, self.job.work / "patches.h5", outcome.nbytes) from None
         self.job.clock.count("write", len(outcome), written)
@@ -240,8 +252,15 @@ class Extraction:
                 self._store.mark(mark)
         return mark
 
+    def abandon(self) -> None:
+        """Close after a failure that all ranks know of; collective."""
+        self._turn.close()
+        self.filler.close()
+        self._store.abandon()
+
     def close(self) -> None:
         """Bring everything to the disk; collective, raises on all ranks alike."""
+        self._turn.close()
         self.filler.close()
         error: Exception | None = None
         try:

@@ -13,9 +13,10 @@ from .rounds import Rounds, Standing
 from .shares import Share, contiguous_shares, reach_of
 from .signals import Signals
 from .spread import among, node_leaders, spread
+from .turn import Turn
 
 __all__ = [
-    "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "Standing", "abort", "abort_on_uncaught", "agree",
+    "Clock", "Comm", "Communicators", "Exchange", "Log", "Progress", "Rounds", "Share", "Signals", "Standing", "Turn", "abort", "abort_on_uncaught", "agree",
     "allgather_list", "among", "contiguous_shares", "fence", "finish", "gather_rows", "node_leaders", "reach_of", "slowest", "spread", "start",
     "wait_asleep",
 ]

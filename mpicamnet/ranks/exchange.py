@@ -38,9 +38,9 @@ class Exchange:
         self._requests = [comm.Iexscan(self._said, self._before, MPI.SUM), comm.Iallreduce(self._said, self._total, MPI.SUM),
                           comm.Iallreduce(self._mine, self._own, MPI.SUM)]
 
-    def nudge(self) -> None:
-        """Pass on what has come: microseconds."""
-        MPI.Request.Testall(self._requests)
+    def nudge(self) -> Heard | None:
+        """Pass on what has come, microseconds; and what the others said, where all have spoken."""
+        return Heard(self._before, self._total, self._own) if MPI.Request.Testall(self._requests) else None
 
     def wait(self) -> Heard:
         """What the others said; sleeps until the last has spoken."""

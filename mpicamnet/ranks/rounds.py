@@ -2,7 +2,8 @@
 
 In each round a rank works on its piece, tells the others how much came of it, and goes on with the next piece; only then does it hear what the
 others said, knows where its outcome belongs, and puts it there. So the exchange costs no waiting while ranks are less than a round apart (and pass
-on, by `nudge`, what the others tell each other), and at most two outcomes are in memory. A rank alone puts each outcome at once.
+on, by `nudge`, what the others tell each other), and at most two outcomes are in memory. A rank alone puts each outcome at once. A task that nudges
+may have its outcome put in the midst of work, as soon as all have told and at a moment of its choice.
 
 Pieces are near-equal by weight, and even out by how long ranks work on them.
 
@@ -64,6 +65,8 @@ class Standing:
 class _Walk(Generic[T]):
     """Where a walk stands on one rank."""
 
+    task: Task[T]
+    progress: Callable[[Standing], None]
     before: npt.NDArray[np.int64]  # sum of sizes over the rounds that were put
     dealer: Dealer
     pending: tuple[Exchange, T | None, int] | None = None  # a round that was told, not put; the block it ends at
@@ -71,6 +74,8 @@ class _Walk(Generic[T]):
     error: Exception | None = None  # what went wrong on this rank and the others do not know yet
     stop: bool = False
     busy: float = 0.0  # seconds that this rank has worked
+    since: float = 0.0  # when it began the work in hand
+    took: float = 0.0  # seconds that the one before took
 
 
 class Rounds(Generic[T]):
@@ -82,15 +87,23 @@ class Rounds(Generic[T]):
     def __init__(self, comm: Comm, weights: npt.NDArray[np.int64], most: int, clock: Clock, signals: Signals, beforehand: bool = False):
         self._comm, self._most, self._clock, self._signals, self._beforehand = comm, most, clock, signals, beforehand
         self._reach = reach_of(weights)
-        self._told: Exchange | None = None
+        self._walk: _Walk[T] | None = None
         self._nudged = 0.0
 
-    def nudge(self) -> None:
-        """Pass on what ranks tell each other: for work that takes long, as often as it likes, on the thread that called `run`."""
-        now = time.perf_counter()
-        if self._told is not None and now - self._nudged > NUDGE:
-            self._told.nudge()
-            self._nudged = now
+    def nudge(self, may_put: Callable[[npt.NDArray[np.int64]], bool] = lambda total: False) -> None:
+        """Pass on what ranks tell each other: for work that takes long, as often as it likes, on the thread that called `run`.
+
+        Where all have told of the last round, and `may_put` of its `total` says that putting needs no other rank and that now is a good moment, puts it;
+        not at once, as who told last has the most time left: those who have waited for it go first.
+        """
+        now, walk = time.perf_counter(), self._walk
+        if walk is None or walk.pending is None or now - self._nudged < NUDGE:
+            return
+        self._nudged = now
+        heard = walk.pending[0].nudge()
+        if heard is not None and now - walk.since > walk.took / 4 and not heard.total[FAILED] and may_put(heard.total[SIZES:]):
+            self._settle(walk)
+            walk.busy -= time.perf_counter() - now  # of the work around it, which is timed as a whole
 
     def shares(self, start: int) -> Iterator[Share]:
         """What this rank will be handed, round after round, in a walk from block `start` on: so it can be read ahead."""
@@ -103,23 +116,24 @@ class Rounds(Generic[T]):
         Returns that sum over all blocks. Raises on all ranks what the first failing rank raised, or `stopped()`.
         """
         comm, at = self._comm, start
-        walk: _Walk[T] = _Walk(np.array(begun, np.int64), Dealer(self._reach, start, comm.size, self._most))
+        walk = self._walk = _Walk(task, progress, np.array(begun, np.int64), Dealer(self._reach, start, comm.size, self._most))
         blocks = len(self._reach) - 1
         for shares in walk.dealer:
             outcome: T | None = None
             if walk.error is None:
-                since = time.perf_counter()
+                walk.since = time.perf_counter()
                 outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
-                walk.busy += time.perf_counter() - since
+                walk.took = time.perf_counter() - walk.since
+                walk.busy += walk.took
             at = shares[-1].stop
-            self._settle(task, walk, progress)
-            self._told = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome), own=round(1e6 * walk.busy))
-            walk.pending = (self._told, outcome, at)
+            self._settle(walk)
+            told = Exchange(comm, int(walk.error is not None), int(self._signals.caught != 0), *task.sizes(outcome), own=round(1e6 * walk.busy))
+            walk.pending = (told, outcome, at)
             if comm.size == 1:  # nobody to wait for: put it while it is in the processor's cache
-                self._settle(task, walk, progress)
+                self._settle(walk)
             if walk.stop:
                 break
-        self._settle(task, walk, progress)
+        self._settle(walk)
         agree(comm, walk.error)  # from here on all have put everything
         if walk.to_mark is not None and comm.rank == 0:
             walk.error = self._mark(task, *walk.to_mark)
@@ -128,7 +142,7 @@ class Rounds(Generic[T]):
             raise stopped()
         return walk.before
 
-    def _settle(self, task: Task[T], walk: _Walk[T], progress: Callable[[Standing], None]) -> None:
+    def _settle(self, walk: _Walk[T]) -> None:
         """Hear what the others said of the pending round, and put this rank's outcome where it belongs."""
         if walk.pending is None:
             return
@@ -142,16 +156,16 @@ class Rounds(Generic[T]):
             walk.dealer.hear(heard.own)
         walk.stop = bool(heard.total[STOP])
         if walk.to_mark is not None and self._comm.rank == 0 and walk.error is None:
-            walk.error = self._mark(task, *walk.to_mark)  # who told of this round had put the one before
+            walk.error = self._mark(walk.task, *walk.to_mark)  # who told of this round had put the one before
         if outcome is not None:  # also where something went wrong here since: a collective write waits for every rank
             since = time.thread_time()  # of putting, what this rank's core does: it waits for the file system in its turn, and is not slow for that
             with self._clock.phase("write"):
-                problem = self._attempt(lambda: task.put(outcome, walk.before + heard.before[SIZES:], heard.total[SIZES:]))[1]
+                problem = self._attempt(lambda: walk.task.put(outcome, walk.before + heard.before[SIZES:], heard.total[SIZES:]))[1]
             walk.busy += time.thread_time() - since
             walk.error = walk.error or problem
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
-        progress(Standing(end, walk.before, int(heard.own.argmax()), float(heard.own.max() / max(1.0, heard.own.mean()))))
+        walk.progress(Standing(end, walk.before, int(heard.own.argmax()), float(heard.own.max() / max(1.0, heard.own.mean()))))
 
     def _mark(self, task: Task[T], blocks: int, before: npt.NDArray[np.int64]) -> Exception | None:
         self._clock.count("mark", 1)

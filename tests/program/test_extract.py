@@ -18,8 +18,13 @@ import pytest
 import xxhash
 
 from mpicamnet import config as cfg
+from mpicamnet.patches import stage
+from mpicamnet.patches.stage import Extraction
+from mpicamnet.patches.store import Store
 from mpicamnet.plan.command import make_plan
-from tests.launch import begin, end, good, mpicamnet, ranks_of
+from mpicamnet.ranks import Communicators
+from tests.bench.whole_stage import job_of
+from tests.launch import begin, end, good, mpicamnet, on_ranks, ranks_of
 from tests.program.conftest import Configure
 
 
@@ -86,6 +91,42 @@ def test_collective_writes_give_the_same_file_also_with_more_ranks_than_work(con
     assert len(digests) == 1
     with h5py.File(made(c)) as f:
         assert len(f["slide"]) == 3 * 4  # 2 x 2 windows of 700 px on each of 3 slides of 2,048 px
+
+
+def writes(comms: Communicators, config: str) -> list[bool]:
+    """Of each write of rows, whether it was in the midst of reading, which takes 3 ms more for each tile."""
+    reading, found = [False], []
+    work, write_rows, nudge = Extraction.work, Store.write_rows, Extraction._nudge
+
+    def noted_work(self: Extraction, share: Any) -> Any:
+        reading[0] = True
+        try:
+            return work(self, share)
+        finally:
+            reading[0] = False
+
+    def noted_write(self: Store, *args: Any) -> int:
+        found.append(reading[0])
+        return write_rows(self, *args)
+
+    def slow_nudge(self: Extraction, rounds: Any) -> None:
+        time.sleep(0.003)
+        nudge(self, rounds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Extraction, "_nudge", slow_nudge)
+        patch.setattr(Extraction, "work", noted_work)
+        patch.setattr(Store, "write_rows", noted_write)
+        stage.run(job_of(comms, config))
+    return found
+
+
+@pytest.mark.parametrize("storage", ["pixels", "jpeg"])
+def test_ranks_write_in_the_midst_of_reading_unless_they_write_together(configure: Configure, storage: str) -> None:
+    extract = {"block": 1024, "buffer": 4, "storage": storage}
+    assert sum(sum(inside) for inside in on_ranks(2, writes, str(configure("i", extract=extract)))) >= 2
+    for inside in on_ranks(2, writes, str(configure("c", extract={**extract, "io": "collective"}))):
+        assert inside and not any(inside)
 
 
 def test_rows_are_the_slides_pixels_and_stand_in_order(configure: Configure, cohort: Path) -> None:

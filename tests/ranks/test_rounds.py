@@ -141,6 +141,61 @@ def test_a_rank_that_nudges_while_it_works_long_keeps_no_other_from_putting_what
     assert all(placed < ended - 0.2 for _, placed in others)
 
 
+class Passing(Odd):
+    """Works for 40 ms, putting what is pending in the midst of it, which takes 50 ms more on the last rank, and may fail there."""
+
+    def __init__(self, comm: Any, fail_in: str):
+        super().__init__(fail_in, comm.size - 1, comm.rank)
+        self.last, self.working, self.inside = comm.rank == comm.size - 1, False, 0
+        self.nudge: Any = None
+
+    def work(self, share: Share) -> list[int]:
+        outcome, until, before = super().work(share), time.perf_counter() + 0.04, self.inside
+        self.working = True
+        while time.perf_counter() < until + 0.05 * (self.last and self.inside > before):
+            self.nudge(lambda total: True)
+            time.sleep(0.001)
+        self.working = False
+        return outcome
+
+    def put(self, outcome: list[int], before: Any, total: Any) -> None:
+        self.inside += self.working
+        time.sleep(0.05 * self.last)
+        super().put(outcome, before, total)
+
+
+def passing(comms: Communicators, fail_in: str) -> dict[str, Any]:
+    task = Passing(comms.world, fail_in)
+    heard: list[Standing] = []
+    rounds: Rounds[list[int]] = Rounds(comms.world, np.array(WEIGHTS, np.int64), 6, Clock(), Signals())
+    task.nudge, error = rounds.nudge, ""
+    try:
+        rounds.run(task, 0, np.array([0]), heard.append)
+    except Exception as e:
+        error = str(e)
+    agree(comms.world, None)
+    return {"rows": task.put_down, "marks": task.marks, "inside": task.inside, "error": error, "over": [now.over for now in heard]}
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
+def test_what_is_put_in_the_midst_of_work_lies_where_it_would_and_is_no_part_of_the_work(ranks: int) -> None:
+    outcomes = on_ranks(ranks, passing, "")
+    assert put_together(outcomes) == EXPECTED
+    assert outcomes[0]["marks"][-1] == [len(WEIGHTS), len(EXPECTED)]
+    for blocks, rows in outcomes[0]["marks"]:
+        assert rows == sum(w // 2 for w in WEIGHTS[:blocks])
+    inside = sum(o["inside"] for o in outcomes)
+    assert inside == 0 if ranks == 1 else inside > len(outcomes[0]["rows"]) // 2  # a rank alone puts at once
+    if ranks == 2:
+        assert max(outcomes[0]["over"]) < 1.2  # it would be 90 over (90 + 40) / 2
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_a_put_that_fails_in_the_midst_of_work_is_told_to_all(ranks: int) -> None:
+    outcomes = on_ranks(ranks, passing, "put")
+    assert all("no space left on device" in o["error"] for o in outcomes), outcomes
+
+
 class Tired(Odd):
     """Sleeps 20 ms over each share on one rank, and 2 ms on the others."""
 
