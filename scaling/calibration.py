@@ -32,8 +32,10 @@ def work_of(slides: int, side: int, bytes_in: float = 13_200.0) -> Work:
 
 
 def calibrated(rows: Sequence[Row], here: Machine) -> tuple[Costs, Machine]:
-    """Costs of the program and the machine it was measured on, from dense extraction by `strong` on 1 rank and on 2; raises UserError without 1."""
+    """Costs of the program and the machine it was measured on, from dense extraction by `strong` on 1 rank and on 2, of the slide measured last; raises
+    UserError without 1."""
     extract = [r for r in rows if r.study == "strong" and r.label == "extract" and r.stage == "extract"]
+    extract = [r for r in extract if r.side == extract[-1].side]
     one = [r for r in extract if r.ranks == 1]
     if not one:
         raise UserError("dense extraction was not measured on one rank", "", "run `python -m scaling strong` first")

@@ -11,7 +11,7 @@ from .table import Row
 PHASES = {"open": "plan", "decode": "decode", "exchange": "wait", "write": "write"}
 
 
-def karp_flatt(speed_up: float, ranks: int) -> float:
+def karp_flatt(speed_up: float, ranks: float) -> float:
     """The serial fraction that a speed-up on `ranks` > 1 ranks shows (Karp and Flatt 1990): (1/S - 1/p) / (1 - 1/p)."""
     return (1 / speed_up - 1 / ranks) / (1 - 1 / ranks)
 
@@ -64,7 +64,7 @@ def points(rows: Sequence[Row], study: str, label: str, stage: str) -> list[Poin
         work_gain = tiles / work_seconds / (first.tiles / first.work) if first is not None else 1.0
         ratio = n / first.ranks if first is not None else 1.0
         found.append(Point(n, seconds, tuple(r.seconds_max for r in whole), tiles, size, gain, gain / ratio,
-                           (1 / gain - 1 / ratio) / (1 - 1 / ratio) if ratio > 1 else float("nan"),
+                           karp_flatt(gain, ratio) if ratio > 1 else float("nan"),
                            statistics.median(r.seconds_max / r.seconds_mean for r in work) if work else float("nan"), work_seconds, work_gain, phases))
     return found
 

@@ -1,6 +1,7 @@
 """Numbers derived from times, and fitted laws, against values worked by hand."""
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -25,6 +26,12 @@ def test_speed_up_efficiency_and_imbalance_come_from_medians() -> None:
     assert (one.ranks, one.seconds, one.speed_up) == (1, 10, 1) and math.isnan(one.serial_fraction)
     assert (two.speed_up, two.efficiency, two.serial_fraction) == pytest.approx((10 / 6, 10 / 12, 0.2))
     assert two.imbalance == 1.25 and two.repeats == (6, 6, 5) and two.tiles_per_second == pytest.approx(1000 / 6)
+
+
+def test_slides_of_another_side_are_another_measurement() -> None:
+    """The table keeps every run; a median over slides of 4,096 and of 8,192 px would be of neither."""
+    rows = [row(1, 10), row(2, 6), *(dataclasses.replace(row(n, s, tiles=4000), side=8192) for n, s in ((1, 40.0), (2, 20.0)))]
+    assert [(p.seconds, p.tiles) for p in derived.points(rows, "strong", "extract", "extract")] == [(40, 4000), (20, 4000)]
 
 
 def test_weak_scaling_counts_the_work_that_grew() -> None:

@@ -43,8 +43,11 @@ def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
         table.read(tmp_path / "t.csv")
 
 
-@pytest.mark.parametrize("case", [c for study in (cases.strong([1], 4096), cases.table4([1], 4096), cases.figure9([1], ["resnet50"]),
-                                                  cases.figure10([1], [50]), cases.heatmap([1])) for c in study], ids=lambda c: f"{c.study} {c.label}")
+STUDIES = (cases.strong([1], 4096), cases.strong([1], 4096, "jpeg"), cases.table4([1], 4096), cases.figure9([1], ["resnet50"]), cases.figure10([1], [50]),
+           cases.heatmap([1]))
+
+
+@pytest.mark.parametrize("case", [c for study in STUDIES for c in study], ids=lambda c: f"{c.study} {c.label}")
 def test_every_case_is_a_config_that_the_program_takes(case: cases.Case, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(json.dumps({**case.config, "work": "w", "data": {"root": "x", **case.config["data"]}}))
