@@ -28,9 +28,9 @@ def available() -> int:
 
 @contextlib.contextmanager
 def held(size: int, output: Path, writers: int) -> Iterator[None]:
-    """Hold frames for `size` bytes, at most half of the memory that is there, and let them go as `output` grows (bytes that it has on disk); all of
+    """Hold frames for `size` bytes, at most two thirds of the memory that is there, and let them go as `output` grows (bytes that it has on disk); all of
     them where it has gone, or at the end. It is written on the first `writers` cores, where so many ranks are bound."""
-    size = min(size, available() // 2) // UNIT * UNIT
+    size = min(size, available() * 2 // 3) // UNIT * UNIT
     if not size:
         yield
         return
