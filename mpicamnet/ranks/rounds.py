@@ -122,7 +122,8 @@ class Rounds(Generic[T]):
             outcome: T | None = None
             if walk.error is None:
                 walk.since = time.perf_counter()
-                outcome, walk.error = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
+                outcome, problem = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
+                walk.error = walk.error or problem  # a put in the midst of it may have failed
                 walk.took = time.perf_counter() - walk.since
                 walk.busy += walk.took
             at = shares[-1].stop

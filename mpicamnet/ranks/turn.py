@@ -23,7 +23,7 @@ class Turn:
         node.Barrier()
 
     def take(self) -> bool:
-        """Whether it is this rank's turn now: no other one has it. Of two that ask at the same moment, neither may."""
+        """Whether it is this rank's turn now: no other one has it. Of two that ask at the same moment neither may, as a rule: nothing depends on it."""
         self._inside[self._mine] = 1
         mine_alone = int(np.count_nonzero(self._inside)) == 1
         if not mine_alone:

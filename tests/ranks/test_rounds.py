@@ -142,17 +142,20 @@ def test_a_rank_that_nudges_while_it_works_long_keeps_no_other_from_putting_what
 
 
 class Passing(Odd):
-    """Works for 40 ms, putting what is pending in the midst of it, which takes 50 ms more on the last rank, and may fail there."""
+    """Works for 40 ms, putting what is pending in the midst of it, which takes 50 ms more on the last rank. `fail_in`: what fails, once, in the midst of
+    work ("put" on the last rank, "finished")."""
 
     def __init__(self, comm: Any, fail_in: str):
-        super().__init__(fail_in, comm.size - 1, comm.rank)
+        super().__init__()
+        self.fails, self.failed_at = fail_in, -1
         self.last, self.working, self.inside = comm.rank == comm.size - 1, False, 0
+        self.longer = 0.05 if self.last and fail_in != "finished" else 0.0  # the first rank marks, and must not be ahead of what it is told
         self.nudge: Any = None
 
     def work(self, share: Share) -> list[int]:
         outcome, until, before = super().work(share), time.perf_counter() + 0.04, self.inside
         self.working = True
-        while time.perf_counter() < until + 0.05 * (self.last and self.inside > before):
+        while time.perf_counter() < until + self.longer * (self.inside > before):
             self.nudge(lambda total: True)
             time.sleep(0.001)
         self.working = False
@@ -160,8 +163,17 @@ class Passing(Odd):
 
     def put(self, outcome: list[int], before: Any, total: Any) -> None:
         self.inside += self.working
-        time.sleep(0.05 * self.last)
+        time.sleep(self.longer)
+        if self.fails == "put" and self.last and self.working:
+            self.fails, self.failed_at = "", int(before[0])
+            raise OSError(28, "No space left on device")
         super().put(outcome, before, total)
+
+    def finished(self, blocks: int, before: Any) -> None:
+        if self.fails == "finished" and self.working:
+            self.fails, self.failed_at = "", int(before[0])
+            raise OSError(28, "No space left on device")
+        super().finished(blocks, before)
 
 
 def passing(comms: Communicators, fail_in: str) -> dict[str, Any]:
@@ -174,7 +186,8 @@ def passing(comms: Communicators, fail_in: str) -> dict[str, Any]:
     except Exception as e:
         error = str(e)
     agree(comms.world, None)
-    return {"rows": task.put_down, "marks": task.marks, "inside": task.inside, "error": error, "over": [now.over for now in heard]}
+    return {"rows": task.put_down, "marks": task.marks, "inside": task.inside, "error": error, "over": [now.over for now in heard],
+            "failed_at": task.failed_at}
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
@@ -190,10 +203,14 @@ def test_what_is_put_in_the_midst_of_work_lies_where_it_would_and_is_no_part_of_
         assert max(outcomes[0]["over"]) < 1.2  # it would be 90 over (90 + 40) / 2
 
 
-@pytest.mark.parametrize("ranks", [2, 3, 4])
-def test_a_put_that_fails_in_the_midst_of_work_is_told_to_all(ranks: int) -> None:
-    outcomes = on_ranks(ranks, passing, "put")
+@pytest.mark.parametrize(("ranks", "what"), [(2, "put"), (3, "put"), (4, "put"), (2, "finished")])  # on more ranks too few rounds for a mark in the midst
+def test_what_fails_once_in_the_midst_of_work_is_told_to_all_and_nothing_after_it_is_marked(ranks: int, what: str) -> None:
+    """Else the file would be said to be whole, with a hole in it."""
+    outcomes = on_ranks(ranks, passing, what)
+    failed_at = max(o["failed_at"] for o in outcomes)
+    assert failed_at >= 0
     assert all("no space left on device" in o["error"] for o in outcomes), outcomes
+    assert all(rows <= failed_at for _, rows in outcomes[0]["marks"])
 
 
 class Tired(Odd):
