@@ -71,7 +71,7 @@ class _Walk(Generic[T]):
     dealer: Dealer
     pending: tuple[Exchange, T | None, int] | None = None  # a round that was told, not put; the block it ends at
     to_mark: tuple[int, npt.NDArray[np.int64]] | None = None  # blocks that are put here, but perhaps not yet everywhere
-    error: Exception | None = None  # what went wrong on this rank and the others do not know yet
+    error: Exception | None = None  # what first went wrong on this rank: the others do not know yet
     stop: bool = False
     busy: float = 0.0  # seconds that this rank has worked
     since: float = 0.0  # when it began the work in hand
@@ -122,8 +122,7 @@ class Rounds(Generic[T]):
             outcome: T | None = None
             if walk.error is None:
                 walk.since = time.perf_counter()
-                outcome, problem = self._attempt(lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
-                walk.error = walk.error or problem  # a put in the midst of it may have failed
+                outcome = self._attempt(walk, lambda share=shares[comm.rank]: task.work(share))  # type: ignore[misc]
                 walk.took = time.perf_counter() - walk.since
                 walk.busy += walk.took
             at = shares[-1].stop
@@ -136,8 +135,7 @@ class Rounds(Generic[T]):
                 break
         self._settle(walk)
         agree(comm, walk.error)  # from here on all have put everything
-        if walk.to_mark is not None and comm.rank == 0:
-            walk.error = self._mark(task, *walk.to_mark)
+        self._mark(walk)
         agree(comm, walk.error)
         if at < blocks:
             raise stopped()
@@ -156,25 +154,29 @@ class Rounds(Generic[T]):
         if not self._beforehand:
             walk.dealer.hear(heard.own)
         walk.stop = bool(heard.total[STOP])
-        if walk.to_mark is not None and self._comm.rank == 0 and walk.error is None:
-            walk.error = self._mark(walk.task, *walk.to_mark)  # who told of this round had put the one before
+        self._mark(walk)  # who told of this round had put the one before
         if outcome is not None:  # also where something went wrong here since: a collective write waits for every rank
             since = time.thread_time()  # of putting, what this rank's core does: it waits for the file system in its turn, and is not slow for that
             with self._clock.phase("write"):
-                problem = self._attempt(lambda: walk.task.put(outcome, walk.before + heard.before[SIZES:], heard.total[SIZES:]))[1]
+                self._attempt(walk, lambda: walk.task.put(outcome, walk.before + heard.before[SIZES:], heard.total[SIZES:]))
             walk.busy += time.thread_time() - since
-            walk.error = walk.error or problem
         walk.before = walk.before + heard.total[SIZES:]
         walk.to_mark = (end, walk.before)
         walk.progress(Standing(end, walk.before, int(heard.own.argmax()), float(heard.own.max() / max(1.0, heard.own.mean()))))
 
-    def _mark(self, task: Task[T], blocks: int, before: npt.NDArray[np.int64]) -> Exception | None:
+    def _mark(self, walk: _Walk[T]) -> None:
+        """Have rank 0 mark what all have put, unless something went wrong there."""
+        if walk.to_mark is None or self._comm.rank or walk.error is not None:
+            return
+        blocks, sums = walk.to_mark
         self._clock.count("mark", 1)
         with self._clock.phase("mark"):
-            return self._attempt(lambda: task.finished(blocks, before))[1]
+            self._attempt(walk, lambda: walk.task.finished(blocks, sums))
 
-    def _attempt(self, act: Callable[[], R]) -> tuple[R | None, Exception | None]:
+    def _attempt(self, walk: _Walk[T], act: Callable[[], R]) -> R | None:
+        """What `act` gives, or None where it fails: then `walk` has the error, the first of several, which may be of a put in the midst of `act`."""
         try:
-            return act(), None
+            return act()
         except Exception as e:
-            return None, as_error(e, "", self._comm.rank)
+            walk.error = walk.error or as_error(e, "", self._comm.rank)
+            return None
